@@ -1,0 +1,133 @@
+/* The settings as YAML again, for people to read.
+ *
+ * What it prints loads again but for the secrets, which are ***. */
+#include "config/config_internal.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "base/time.h"
+
+/* Copies one query, "a=b&password=c", with the values of password parameters masked. */
+static void mask_query(Buf *out, Str query) {
+    bool first = true;
+    while (query.ptr) {
+        Str value = str_split(&query, '&');
+        Str name = str_split(&value, '=');
+        if (!first) buf_add_char(out, '&');
+        first = false;
+        buf_add(out, name);
+        if (!value.ptr) continue;
+        bool is_secret = str_eq_ignore_case(name, STR("password")) ||
+                         str_eq_ignore_case(name, STR("sslpassword"));
+        buf_add_char(out, '=');
+        buf_add(out, is_secret ? STR("***") : value);
+    }
+}
+
+/* RFC 3986 section 3.2: the authority ends at the first slash, question mark or hash; the last @ in
+ * it ends the user information. */
+void config_mask_url(Buf *out, Str url) {
+    const char *slashes = url.len > 0 ? memmem(url.ptr, url.len, "://", 3) : NULL;
+    size_t begin = slashes ? (size_t)(slashes - url.ptr) + 3 : 0;
+    size_t end = begin;
+    size_t at = 0; /* of the last @ */
+    while (slashes && end < url.len && !strchr("/?#", url.ptr[end])) {
+        if (url.ptr[end] == '@') at = end;
+        end++;
+    }
+    size_t colon = begin;
+    while (colon < at && url.ptr[colon] != ':') colon++;
+    if (colon < at) {
+        buf_add(out, (Str){url.ptr, colon + 1});
+        buf_add(out, STR("***"));
+        begin = at;
+    } else {
+        buf_add(out, (Str){url.ptr, begin});
+    }
+    Str rest = {url.ptr ? url.ptr + begin : "", url.len - begin};
+    Str path = str_split(&rest, '?');
+    buf_add(out, path);
+    if (!rest.ptr) return;
+    buf_add_char(out, '?');
+    mask_query(out, rest);
+}
+
+/* JSON strings are YAML's double-quoted ones. */
+static void print_string(Buf *out, Str text) {
+    buf_add_char(out, '"');
+    json_escape(out, text);
+    buf_add_char(out, '"');
+}
+
+static void print_url(Buf *out, Str url) {
+    cleanup(buf_done) Buf masked;
+    buf_init(&masked, url.len + 64);
+    config_mask_url(&masked, url);
+    print_string(out, buf_str(&masked));
+}
+
+static void print_list(Buf *out, ConfigList list) {
+    buf_add_char(out, '[');
+    for (size_t i = 0; i < list.count; i++) {
+        if (i > 0) buf_add(out, STR(", "));
+        print_url(out, list.items[i]); /* worker.url may hold a password */
+    }
+    buf_add_char(out, ']');
+}
+
+static void print_address(Buf *out, const ConfigAddress *address) {
+    bool is_six = address->host.ptr && strchr(address->host.ptr, ':');
+    buf_format(out, is_six ? "\"[%s]:%d\"" : "\"%s:%d\"", address->host.ptr, (int)address->port);
+}
+
+static void print_value(Buf *out, const ConfigRow *row, const void *value) {
+    switch (row->kind) {
+    case KIND_STRING:
+    case KIND_CHOICE: print_string(out, *(const Str *)value); break;
+    case KIND_URL: print_url(out, *(const Str *)value); break;
+    case KIND_ADDRESS: print_address(out, value); break;
+    case KIND_BOOL: buf_add(out, *(const bool *)value ? STR("true") : STR("false")); break;
+    case KIND_INT:
+    case KIND_SIZE: buf_add_int(out, *(const int64_t *)value); break;
+    case KIND_DURATION: duration_format(out, *(const int64_t *)value); break;
+    case KIND_LIST: print_list(out, *(const ConfigList *)value); break;
+    case KIND_SECRET:
+        buf_add(out, ((const Secret *)value)->text.len > 0 ? STR("\"***\"") : STR("\"\""));
+        break;
+    case KIND_RESERVED: break;
+    }
+}
+
+static void print_types(Buf *out, const Config *config) {
+    if (config->type_count > 0) buf_add(out, STR("types:\n"));
+    for (size_t i = 0; i < config->type_count; i++) {
+        const ConfigType *type = &config->types[i];
+        buf_format(out, "  \"" STR_FMT, STR_ARG(type->name));
+        if (type->version > 0) buf_format(out, "@%lld", (long long)type->version);
+        buf_add(out, STR("\": {exec: "));
+        print_list(out, type->exec);
+        if (type->timeout_ms > 0) {
+            buf_add(out, STR(", timeout: "));
+            duration_format(out, type->timeout_ms);
+        }
+        buf_add(out, STR("}\n"));
+    }
+}
+
+void config_print(const Config *config, Buf *out) {
+    Str section = {NULL, 0};
+    for (size_t i = 0; i < CONFIG_ROWS; i++) {
+        const ConfigRow *row = &CONFIG_TABLE[i];
+        if (row->kind == KIND_RESERVED) continue;
+        Str name = str_from(row->key);
+        Str first = str_split(&name, '.');
+        bool at_top = !name.ptr;
+        if (!at_top && !str_eq(first, section)) buf_format(out, STR_FMT ":\n", STR_ARG(first));
+        section = at_top ? (Str){NULL, 0} : first;
+        buf_format(out, "%s" STR_FMT ": ", at_top ? "" : "  ", STR_ARG(at_top ? first : name));
+        print_value(out, row, (const char *)config + row->offset);
+        buf_add_char(out, '\n');
+    }
+    print_types(out, config);
+}
