@@ -1,0 +1,218 @@
+/* Dispatch: fetches that wait, and how ready jobs find them.
+ *
+ * A fetch without work is parked on each of its queues and costs nothing until a job comes or its time is
+ * up. It is given jobs in the order of its queues, strictly. Invariant: a fetch is parked, or taking from
+ * the broker, or claiming in the store, never two of these; what was taken is always settled. */
+#include "engine/internal.h"
+
+#include "base/alloc.h"
+#include <stdlib.h>
+
+typedef struct FetchSlot { /* a fetch's place on one queue */
+    ListNode node;
+    FetchState *state;
+    EngineQueue *queue;
+} FetchSlot;
+
+typedef enum FetchWhere { FETCH_PARKED, FETCH_TAKING, FETCH_CLAIMING } FetchWhere;
+
+struct FetchState {
+    Engine *engine;
+    Fetch *fetch; /* NULL: the fetcher hung up */
+    FetchWhere where;
+    HeapNode deadline;
+    size_t at; /* the queue being asked */
+    bool answered; /* by the broker, while asking */
+    bool returned; /* the asking call has returned: go on from the callback */
+    Taken *taken;
+    size_t taken_count;
+    size_t slot_count;
+    FetchSlot slots[];
+};
+
+static void fetch_take(FetchState *state);
+
+static void unpark(FetchState *state) {
+    Engine *engine = state->engine;
+    heap_remove(&engine->fetch_deadlines, &state->deadline);
+    for (size_t i = 0; i < state->slot_count; i++) {
+        list_remove(&state->slots[i].node);
+    }
+    engine->fetches_parked--;
+}
+
+static void park(FetchState *state) {
+    Engine *engine = state->engine;
+    state->where = FETCH_PARKED;
+    heap_add(&engine->fetch_deadlines, &state->deadline, state->fetch->until_us);
+    duty_wake(engine, fetch_timeout_duty, state->fetch->until_us);
+    for (size_t i = 0; i < state->slot_count; i++) {
+        list_append(&state->slots[i].queue->waiting, &state->slots[i].node);
+    }
+    engine->fetches_parked++;
+}
+
+static void state_free(FetchState *state) {
+    free(state->taken);
+    free(state);
+}
+
+/* The answer; the state is gone afterwards. */
+static bool fetch_answer(FetchState *state, const Job *jobs, size_t count, const Error *error) {
+    Fetch *fetch = state->fetch;
+    state_free(state);
+    if (!fetch) return false;
+    fetch->state = NULL;
+    return fetch->done(fetch, jobs, count, error);
+}
+
+static void on_claimed(void *context, const Job *jobs, size_t count, const Error *error) {
+    FetchState *state = context;
+    Engine *engine = state->engine;
+    if (count == 0 && state->fetch && !error) {
+        /* ghosts only: the fetch goes on waiting */
+        state->taken_count = 0;
+        fetch_take(state);
+        return;
+    }
+    size_t fits = count;
+    if (state->fetch && state->fetch->max_bytes > 0) {
+        size_t bytes = 0;
+        for (fits = 0; fits < count; fits++) {
+            bytes += job_size(&jobs[fits]);
+            if (fits > 0 && bytes > state->fetch->max_bytes) break;
+        }
+    }
+    if (!fetch_answer(state, jobs, fits, error)) fits = 0;
+    if (fits < count) claim_undo(engine, jobs + fits, count - fits);
+}
+
+/* All queues were asked: claim, wait, or give up. */
+static void fetch_taken(FetchState *state) {
+    Engine *engine = state->engine;
+    if (!state->fetch) {
+        for (size_t i = 0; i < state->taken_count; i++) {
+            const Taken *taken = &state->taken[i];
+            broker_settle(engine->broker, taken->queue->name, &taken->hint.key, 1);
+            broker_push(engine->broker, taken->queue->name, &taken->hint, 1, engine_now_us(engine));
+        }
+        state_free(state);
+        return;
+    }
+    if (state->taken_count > 0) {
+        state->where = FETCH_CLAIMING;
+        claim(engine, state->taken, state->taken_count, state->fetch->worker,
+              state->fetch->grace_ms, on_claimed, state);
+    } else if (engine->draining || state->fetch->until_us <= engine_now_us(engine)) {
+        fetch_answer(state, NULL, 0, NULL);
+    } else {
+        park(state);
+    }
+}
+
+static void on_taken(void *context, const TakeReply *reply) {
+    FetchState *state = context;
+    EngineQueue *queue = state->slots[state->at].queue;
+    for (size_t i = 0; i < reply->count; i++) {
+        state->taken[state->taken_count++] = (Taken){.hint = reply->hints[i], .queue = queue};
+    }
+    state->answered = true;
+    if (reply->low) refill(queue, WINDOW_READY);
+    if (state->returned) {
+        state->at++;
+        fetch_take(state);
+    }
+}
+
+/* Asks the fetch's queues from state->at on. A broker may answer at once or later. */
+static void fetch_take(FetchState *state) {
+    Engine *engine = state->engine;
+    if (state->where != FETCH_TAKING) {
+        state->where = FETCH_TAKING;
+        state->at = 0;
+    }
+    while (state->fetch && state->at < state->slot_count) {
+        size_t want = state->fetch->max - state->taken_count;
+        EngineQueue *queue = state->slots[state->at].queue;
+        if (want == 0) break;
+        if (!queue->paused && !engine->draining && broker_ready(engine->broker, queue->name) > 0) {
+            state->answered = state->returned = false;
+            broker_take(engine->broker, queue->name, want, engine_now_us(engine), on_taken, state);
+            if (!state->answered) {
+                state->returned = true;
+                return;
+            }
+        }
+        state->at++;
+    }
+    fetch_taken(state);
+}
+
+void engine_fetch(Engine *engine, Fetch *fetch) {
+    size_t count = fetch->queue_count;
+    FetchState *state = alloc_zero(1, sizeof *state + count * sizeof(FetchSlot));
+    state->engine = engine;
+    state->fetch = fetch;
+    state->slot_count = count;
+    state->taken = alloc_zero(fetch->max, sizeof *state->taken);
+    for (size_t i = 0; i < count; i++) {
+        state->slots[i] =
+            (FetchSlot){.state = state, .queue = queue_get(engine, fetch->queues[i])};
+    }
+    fetch->state = state;
+    /* It waits at least one round: an answer never comes from inside the call. */
+    park(state);
+    for (size_t i = 0; i < count; i++) {
+        EngineQueue *queue = state->slots[i].queue;
+        if (!queue->paused && broker_ready(engine->broker, queue->name) > 0) {
+            unpark(state);
+            fetch_take(state);
+            return;
+        }
+    }
+}
+
+void engine_fetch_cancel(Engine *engine, Fetch *fetch) {
+    FetchState *state = fetch->state;
+    if (!state) return;
+    check(state->engine == engine);
+    fetch->state = NULL;
+    state->fetch = NULL;
+    if (state->where == FETCH_PARKED) {
+        unpark(state);
+        state_free(state);
+    }
+}
+
+void dispatch_queue(EngineQueue *queue) {
+    Engine *engine = queue->engine;
+    while (!queue->paused && !engine->draining && !list_is_empty(&queue->waiting) &&
+           broker_ready(engine->broker, queue->name) > 0) {
+        FetchSlot *slot = container_of(list_first(&queue->waiting), FetchSlot, node);
+        FetchState *state = slot->state;
+        size_t before = broker_ready(engine->broker, queue->name);
+        unpark(state);
+        fetch_take(state);
+        /* the figure is a hint: when nothing could be taken, stop instead of asking for ever */
+        if (broker_ready(engine->broker, queue->name) >= before) return;
+    }
+}
+
+void dispatch_all(Engine *engine) {
+    size_t at = 0;
+    EngineQueue *queue;
+    while ((queue = map_next(&engine->queues, &at))) {
+        dispatch_queue(queue);
+    }
+}
+
+int64_t fetch_timeout_duty(Engine *engine, int64_t now_us) {
+    HeapNode *node;
+    while ((node = heap_first(&engine->fetch_deadlines)) &&
+           (node->key <= now_us || engine->draining)) {
+        FetchState *state = container_of(node, FetchState, deadline);
+        unpark(state);
+        fetch_answer(state, NULL, 0, NULL);
+    }
+    return node ? node->key : INT64_MAX;
+}

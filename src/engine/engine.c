@@ -1,0 +1,178 @@
+/* The engine's life: made, started from what the store knows, woken for its duties, drained, freed. */
+#include "engine/internal.h"
+
+#include "base/alloc.h"
+#include <stdlib.h>
+
+const Duty engine_duties[] = {
+    {"promote", promote_duty}, {"fetch-timeout", fetch_timeout_duty}, {"session", session_duty},
+    {"look", look_duty},       {"count", count_duty},                 {"sweep", sweep_duty},
+};
+const size_t engine_duty_count = LENGTH(engine_duties);
+
+Engine *engine_new(Store *store, Broker *broker, const EngineIo *io, const EngineOptions *options) {
+    Engine *engine = alloc_zero(1, sizeof *engine);
+    engine->store = store;
+    engine->broker = broker;
+    engine->io = *io;
+    engine->options = *options;
+    engine->node = alloc_zero(options->node.len + 1, 1);
+    for (size_t i = 0; i < options->node.len; i++) {
+        engine->node[i] = options->node.ptr[i];
+    }
+    engine->options.node = (Str){engine->node, options->node.len};
+    random_init(&engine->random, io->seed);
+    random_init(&engine->batch_random, random_next(&engine->random));
+    list_init(&engine->first);
+    list_init(&engine->open);
+    list_init(&engine->running);
+    list_init(&engine->alone);
+    list_init(&engine->refused);
+    map_init(&engine->queues, random_next(&engine->random), random_next(&engine->random));
+    map_init(&engine->sessions, random_next(&engine->random), random_next(&engine->random));
+    map_init(&engine->revoked, random_next(&engine->random), random_next(&engine->random));
+    watch_init(engine);
+    engine->duty_at = alloc_zero(engine_duty_count, sizeof *engine->duty_at);
+    for (size_t i = 0; i < engine_duty_count; i++) {
+        engine->duty_at[i] = INT64_MAX;
+    }
+    engine->store_up = true;
+    return engine;
+}
+
+void engine_free(Engine *engine) {
+    if (!engine) return;
+    check(!engine->in_flight);
+    sessions_done(engine);
+    watch_done(engine);
+    tokens_done(engine);
+    queues_done(engine);
+    heap_done(&engine->promotions);
+    heap_done(&engine->fetch_deadlines);
+    free(engine->duty_at);
+    free(engine->node);
+    free(engine);
+}
+
+int64_t engine_now_us(const Engine *engine) {
+    return engine->io.now_us(engine->io.context);
+}
+
+JobKey engine_make_key(Engine *engine, char ret_text[UUID_TEXT_SIZE]) {
+    Uuid uuid = uuid_make(&engine->ids, engine_now_us(engine), &engine->random);
+    return job_key_from_uuid(&uuid, ret_text);
+}
+
+bool engine_ready(const Engine *engine) {
+    return engine->ready;
+}
+
+bool engine_store_is_up(const Engine *engine) {
+    return engine->store_up;
+}
+
+void engine_read(Engine *engine, Query *query) {
+    store_read(engine->store, query);
+}
+
+EngineStats engine_stats(const Engine *engine) {
+    EngineStats stats = engine->stats;
+    stats.fetches_parked = engine->fetches_parked;
+    stats.sessions = engine->sessions.count;
+    stats.broker = broker_stats(engine->broker);
+    return stats;
+}
+
+/* ---- duties ---- */
+
+void engine_rearm(Engine *engine) {
+    int64_t at = INT64_MAX;
+    for (size_t i = 0; i < engine_duty_count; i++) {
+        if (engine->duty_at[i] < at) at = engine->duty_at[i];
+    }
+    if (at != INT64_MAX) engine->io.wake_at(engine->io.context, at);
+}
+
+void duty_wake(Engine *engine, int64_t (*run)(Engine *, int64_t), int64_t at_us) {
+    for (size_t i = 0; i < engine_duty_count; i++) {
+        if (engine_duties[i].run != run || engine->duty_at[i] <= at_us) continue;
+        engine->duty_at[i] = at_us;
+        engine_rearm(engine);
+    }
+}
+
+void engine_tick(Engine *engine) {
+    int64_t now_us = engine_now_us(engine);
+    for (size_t i = 0; i < engine_duty_count; i++) {
+        if (engine->duty_at[i] > now_us) continue;
+        /* a duty may be woken while it runs: the earlier wish counts */
+        engine->duty_at[i] = INT64_MAX;
+        int64_t next_us = engine_duties[i].run(engine, now_us);
+        if (next_us < engine->duty_at[i]) engine->duty_at[i] = next_us;
+    }
+    engine_rearm(engine);
+}
+
+void engine_drain(Engine *engine) {
+    engine->draining = true;
+    duty_wake(engine, fetch_timeout_duty, engine_now_us(engine));
+}
+
+/* ---- start ---- */
+
+static void start_read(Engine *engine, QueryKind kind);
+
+static void started(Engine *engine, const Query *query) {
+    switch (query->kind) {
+    case QUERY_QUEUES:
+        for (size_t i = 0; i < query->count; i++) {
+            queue_get(engine, query->queues[i].name)->paused = query->queues[i].paused;
+        }
+        break;
+    case QUERY_SESSIONS: sessions_load(engine, query->sessions, query->count); break;
+    case QUERY_REVOKED: tokens_load(engine, query->tokens, query->count); break;
+    case QUERY_WAITING_QUEUES:
+        for (size_t i = 0; i < query->count; i++) {
+            queue_get(engine, query->queues[i].name);
+        }
+        break;
+    default: check(false);
+    }
+}
+
+static void on_started(Query *query) {
+    Engine *engine = query->context;
+    if (query->outcome == OK) {
+        started(engine, query);
+        if (--engine->starting == 0) {
+            engine->ready = true;
+            for (size_t i = 0; i < engine_duty_count; i++) {
+                engine->duty_at[i] = engine_now_us(engine);
+            }
+            engine_rearm(engine);
+        }
+    } else {
+        engine->store_up = false;
+        start_read(engine, query->kind);
+    }
+    arena_done(&query->arena);
+    free(query);
+}
+
+static void start_read(Engine *engine, QueryKind kind) {
+    Query *query = alloc_zero(1, sizeof *query);
+    query->kind = kind;
+    query->until_us = engine_now_us(engine);
+    query->done = on_started;
+    query->context = engine;
+    store_read(engine->store, query);
+}
+
+void engine_start(Engine *engine) {
+    static const QueryKind kinds[] = {QUERY_QUEUES, QUERY_SESSIONS, QUERY_REVOKED, QUERY_WAITING_QUEUES};
+    engine->connected_since_us = engine_now_us(engine);
+    engine->starting = LENGTH(kinds);
+    for (size_t i = 0; i < LENGTH(kinds); i++) {
+        start_read(engine, kinds[i]);
+    }
+}

@@ -1,0 +1,139 @@
+/* What the files of the engine share: its state, and the functions between them. Not for other folders.
+ *
+ * All of it belongs to the loop thread, but for `batch`, `last_due_us` and `batch_random`, which belong
+ * to the store while a batch is under way. */
+#pragma once
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/time.h"
+#include "engine/engine.h"
+
+typedef struct EngineQueue {
+    Str name; /* owned */
+    Engine *engine;
+    List waiting;     /* FetchSlot.node: fetches parked on this queue, first come first */
+    bool paused;
+    bool reading[2];  /* a refill of that WindowSet is under way */
+    bool sweeping;
+    HeapNode promote; /* when its next delayed job falls due */
+} EngineQueue;
+
+typedef struct Duty Duty;
+
+/* A periodic duty does its work and returns when it next wants to run (µs, store's clock). */
+struct Duty {
+    const char *name;
+    int64_t (*run)(Engine *engine, int64_t now_us);
+};
+
+struct Engine {
+    Store *store;
+    Broker *broker;
+    EngineIo io;
+    EngineOptions options;
+    char *node; /* owned text behind options.node */
+    Random random;
+    UuidMaker ids;
+
+    /* the pipeline */
+    List first, open;  /* operations that wait for a batch */
+    List running;      /* those in the batch under way */
+    List alone;        /* run one by one after a batch that failed on its data */
+    List refused;      /* answered at the next flush: more is open than may be */
+    size_t open_bytes;
+    Batch batch;
+    Random batch_random;
+    int64_t last_due_us;
+    bool in_flight;
+    bool store_up;
+    bool ready;
+    bool draining;
+    unsigned starting; /* reads of engine_start still out */
+    int64_t connected_since_us; /* without a break */
+
+    Map queues;
+    Heap promotions;
+    Heap fetch_deadlines;
+    size_t fetches_parked;
+    Map sessions;
+    bool sessions_dirty, sessions_writing;
+    Map watches;
+    Map revoked;
+
+    int64_t *duty_at; /* when each duty wants to run */
+    bool looking;     /* a duty's QUERY_NEXT is out */
+    bool pruning, overdue, expiring, counting;
+    uint64_t counted_commits;
+
+    EngineStats stats;
+};
+
+extern const Duty engine_duties[];
+extern const size_t engine_duty_count;
+/* Brings a duty forward; `run` names it. */
+void duty_wake(Engine *engine, int64_t (*run)(Engine *, int64_t), int64_t at_us);
+void engine_rearm(Engine *engine);
+
+/* pipeline.c */
+void pipeline_submit(Engine *engine, Operation *operation);
+
+/* publish.c: after a commit, over the rows that changed: hints, watches, cancels, metrics. */
+void publish_batch(Engine *engine, Batch *batch);
+void watch_init(Engine *engine);
+void watch_done(Engine *engine);
+
+/* queue.c */
+EngineQueue *queue_find(Engine *engine, Str name);
+EngineQueue *queue_get(Engine *engine, Str name); /* adds it; reads its window from the store */
+void queues_done(Engine *engine);
+
+/* refill.c */
+void refill(EngineQueue *queue, WindowSet set);
+int64_t sweep_duty(Engine *engine, int64_t now_us);
+
+/* dispatch.c */
+void dispatch_queue(EngineQueue *queue); /* hands ready jobs to parked fetches */
+void dispatch_all(Engine *engine);
+int64_t fetch_timeout_duty(Engine *engine, int64_t now_us);
+void fetches_refuse_all(Engine *engine);
+
+/* promote.c */
+int64_t promote_duty(Engine *engine, int64_t now_us);
+void promote_at(EngineQueue *queue, int64_t due_us);
+
+/* claim.c: the claim of what a fetch has been handed by the broker. */
+typedef struct Taken {
+    Hint hint;
+    EngineQueue *queue;
+    Row *row;
+    bool started;
+} Taken;
+typedef void (*ClaimDone)(void *context, const Job *jobs, size_t count, const Error *error);
+/* Copies `taken`. Hints of jobs that stay waiting go back to the broker. */
+void claim(Engine *engine, const Taken *taken, size_t count, Str worker, int64_t grace_ms,
+           ClaimDone done, void *context);
+/* Undoes claims of which nothing was delivered. */
+void claim_undo(Engine *engine, const Job *jobs, size_t count);
+
+/* session.c */
+void sessions_load(Engine *engine, const SessionRow *rows, size_t count);
+void session_tell_cancel(Engine *engine, Str worker, Str id);
+int64_t session_duty(Engine *engine, int64_t now_us);
+void sessions_done(Engine *engine);
+void sessions_forget_all(Engine *engine);
+const SessionRow *session_row(const Session *session);
+
+/* reap.c, expire.c, prune.c, count.c */
+void reap_session(Engine *engine, Session *session, bool forget);
+void session_reaped(Engine *engine, Str worker, bool forget);
+int64_t look_duty(Engine *engine, int64_t now_us); /* asks the store what is overdue and starts that */
+void reap_overdue(Engine *engine);
+void expire_waiting(Engine *engine);
+void prune_finished(Engine *engine);
+int64_t count_duty(Engine *engine, int64_t now_us);
+
+/* token.c */
+void tokens_load(Engine *engine, const struct RevokedToken *tokens, size_t count);
+void tokens_done(Engine *engine);

@@ -1,0 +1,106 @@
+/* Queues as the engine knows them: made when first named, paused and resumed through the store. */
+#include "engine/internal.h"
+
+#include "base/alloc.h"
+#include <stdlib.h>
+#include <string.h>
+
+EngineQueue *queue_find(Engine *engine, Str name) {
+    return map_get(&engine->queues, name);
+}
+
+EngineQueue *queue_get(Engine *engine, Str name) {
+    EngineQueue *queue = map_get(&engine->queues, name);
+    if (queue) return queue;
+    queue = alloc_zero(1, sizeof *queue + name.len + 1);
+    char *text = (char *)(queue + 1);
+    memcpy(text, name.ptr, name.len);
+    queue->name = (Str){text, name.len};
+    queue->engine = engine;
+    list_init(&queue->waiting);
+    map_put(&engine->queues, queue->name, queue);
+    refill(queue, WINDOW_READY);
+    refill(queue, WINDOW_DELAYED);
+    return queue;
+}
+
+void queues_done(Engine *engine) {
+    size_t at = 0;
+    EngineQueue *queue;
+    while ((queue = map_next(&engine->queues, &at))) {
+        heap_remove(&engine->promotions, &queue->promote);
+        free(queue);
+    }
+    map_done(&engine->queues);
+}
+
+/* ---- pause and resume ---- */
+
+static Step pause_step(Operation *operation, Batch *batch) {
+    QueueRequest *request = container_of(operation, QueueRequest, operation);
+    batch_queue(batch, request->queue, request->paused);
+    return STEP_LAST;
+}
+
+static void pause_settle(Operation *operation, const Batch *batch) {
+    QueueRequest *request = container_of(operation, QueueRequest, operation);
+    (void)batch;
+    EngineQueue *queue = queue_get(request->engine, request->queue);
+    queue->paused = request->paused;
+    if (!queue->paused) dispatch_queue(queue);
+}
+
+static const OperationKind pause_kind = {
+    .name = "pause", .step = pause_step, .settle = pause_settle, .first = true};
+
+void engine_queue_set_paused(Engine *engine, QueueRequest *request) {
+    request->operation.kind = &pause_kind;
+    request->engine = engine;
+    pipeline_submit(engine, &request->operation);
+}
+
+/* ---- FLUSH ---- */
+
+static Step wipe_step(Operation *operation, Batch *batch) {
+    (void)operation;
+    batch->wipe = true;
+    return STEP_LAST;
+}
+
+typedef struct Wipe {
+    Operation operation;
+    Engine *engine;
+    Operation *request;
+} Wipe;
+
+static void wipe_done(Operation *operation) {
+    Wipe *wipe = container_of(operation, Wipe, operation);
+    Engine *engine = wipe->engine;
+    if (operation->error.err == OK) {
+        broker_wipe(engine->broker);
+        sessions_forget_all(engine);
+        size_t at = 0;
+        EngineQueue *queue;
+        while ((queue = map_next(&engine->queues, &at))) {
+            queue->paused = false;
+            refill(queue, WINDOW_READY);
+            refill(queue, WINDOW_DELAYED);
+        }
+    }
+    wipe->request->error = operation->error;
+    wipe->request->done(wipe->request);
+    free(wipe);
+}
+
+static const OperationKind wipe_kind = {.name = "wipe", .step = wipe_step};
+
+void engine_wipe(Engine *engine, Operation *request) {
+    Wipe *wipe = alloc_zero(1, sizeof *wipe);
+    wipe->engine = engine;
+    wipe->request = request;
+    wipe->operation.kind = &wipe_kind;
+    wipe->operation.done = wipe_done;
+    /* heavier than a batch may be, so that it runs alone */
+    wipe->operation.weight = LIMIT_BATCH_OPERATIONS + 1;
+    pipeline_submit(engine, &wipe->operation);
+}

@@ -1,0 +1,324 @@
+/* Sessions: a worker's leases belong to its session, and live as long as it is heard.
+ *
+ * A session is in memory with its connections, and in the store so that a restart knows who held what. It is
+ * written when it opens, closes or changes, and every 5 s while it is heard. A worker is gone when it
+ * was silent for its lease, or, opted in, when its last connection has been closed for 5 s; and only a
+ * node that has itself been connected to the store for as long may say so. */
+#include "engine/internal.h"
+
+#include "base/alloc.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define WRITE_EVERY_US (5 * US_PER_S)
+#define LOOK_EVERY_US (US_PER_S / 4)
+
+typedef struct CancelNote {
+    ListNode node;
+    Str id;
+} CancelNote;
+
+struct Session {
+    SessionRow row; /* strings owned, in `text` */
+    char *text;
+    SessionState state, told;
+    unsigned connections;
+    int64_t rss_kb;
+    int64_t written_us; /* seen_us as last written */
+    bool dirty;
+    bool reaping;
+    List cancels;
+    void (*wake)(void *context);
+    void *wake_context;
+};
+
+static Session *session_new(Engine *engine, const SessionRow *row) {
+    Session *session = alloc_zero(1, sizeof *session);
+    session->row = *row;
+    size_t size = row->worker.len + row->info.len + 1;
+    session->text = alloc(size);
+    memcpy(session->text, row->worker.ptr, row->worker.len);
+    if (row->info.len > 0) memcpy(session->text + row->worker.len, row->info.ptr, row->info.len);
+    session->row.worker.ptr = session->text;
+    session->row.info.ptr = row->info.ptr ? session->text + row->worker.len : NULL;
+    session->row.node = engine->options.node;
+    session->rss_kb = -1;
+    list_init(&session->cancels);
+    map_put(&engine->sessions, session->row.worker, session);
+    return session;
+}
+
+static void session_free(Session *session) {
+    ListNode *node;
+    while ((node = list_pop(&session->cancels))) {
+        free(container_of(node, CancelNote, node));
+    }
+    free(session->text);
+    free(session);
+}
+
+void sessions_load(Engine *engine, const SessionRow *rows, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (engine_session_find(engine, rows[i].worker)) continue;
+        Session *session = session_new(engine, &rows[i]);
+        session->written_us = session->row.seen_us;
+    }
+}
+
+void sessions_done(Engine *engine) {
+    size_t at = 0;
+    Session *session;
+    while ((session = map_next(&engine->sessions, &at))) {
+        session_free(session);
+    }
+    map_done(&engine->sessions);
+}
+
+void sessions_forget_all(Engine *engine) {
+    size_t at = 0;
+    Session *session;
+    while ((session = map_next(&engine->sessions, &at))) {
+        session->dirty = session->row.lease_ms > 0;
+    }
+    engine->sessions_dirty = true;
+    duty_wake(engine, session_duty, engine_now_us(engine));
+}
+
+Session *engine_session_find(Engine *engine, Str worker) {
+    return map_get(&engine->sessions, worker);
+}
+
+static void mark(Engine *engine, Session *session) {
+    session->dirty = true;
+    engine->sessions_dirty = true;
+    duty_wake(engine, session_duty, engine_now_us(engine));
+}
+
+static void wake(Session *session) {
+    void (*function)(void *) = session->wake;
+    session->wake = NULL;
+    if (function) function(session->wake_context);
+}
+
+Session *engine_session_open(Engine *engine, const SessionInfo *info) {
+    int64_t now_us = engine_now_us(engine);
+    Session *session = engine_session_find(engine, info->worker);
+    if (!session) {
+        SessionRow row = {.worker = info->worker, .info = info->info, .opened_us = now_us};
+        session = session_new(engine, &row);
+    }
+    if (session->connections == 0) {
+        session->state = session->told = SESSION_RUNNING;
+        session->row.quick = info->quick;
+        if (info->quick) session->row.lease_ms = LEASE_QUICK_MS;
+    }
+    session->connections++;
+    session->row.closed_us = 0;
+    session->row.seen_us = now_us;
+    /* without a lease there is nothing that a restart must know: its jobs have their own deadlines */
+    if (session->row.lease_ms > 0) mark(engine, session);
+    return session;
+}
+
+void engine_session_beat(Engine *engine, Session *session, int64_t rss_kb) {
+    session->row.seen_us = engine_now_us(engine);
+    if (rss_kb >= 0) session->rss_kb = rss_kb;
+    if (session->row.lease_ms == 0) {
+        session->row.lease_ms = LEASE_PLAIN_MS;
+        mark(engine, session);
+    }
+}
+
+void engine_session_close(Engine *engine, Session *session) {
+    check(session->connections > 0);
+    if (--session->connections > 0) return;
+    session->row.closed_us = engine_now_us(engine);
+    session->wake = NULL;
+    if (session->row.lease_ms > 0) {
+        mark(engine, session);
+    } else {
+        map_remove(&engine->sessions, session->row.worker);
+        session_free(session);
+    }
+}
+
+void engine_session_set_state(Engine *engine, Session *session, SessionState state) {
+    (void)engine;
+    if (state <= session->state) return;
+    session->state = state;
+    wake(session);
+}
+
+SessionState engine_session_state(const Session *session) {
+    return session->state;
+}
+
+int64_t engine_session_lease_ms(const Session *session) {
+    return session->row.lease_ms;
+}
+
+void session_tell_cancel(Engine *engine, Str worker, Str id) {
+    Session *session = worker.ptr ? engine_session_find(engine, worker) : NULL;
+    if (!session || !session->row.quick) return;
+    CancelNote *note = alloc(sizeof *note + id.len);
+    memcpy(note + 1, id.ptr, id.len);
+    *note = (CancelNote){.id = {(char *)(note + 1), id.len}};
+    list_append(&session->cancels, &note->node);
+    wake(session);
+}
+
+size_t engine_session_take_cancels(Engine *engine, Session *session, Arena *arena, Str **ret_ids) {
+    (void)engine;
+    size_t count = 0;
+    list_each(&session->cancels, node) {
+        count++;
+    }
+    *ret_ids = arena_zero(arena, count, sizeof **ret_ids);
+    for (size_t i = 0; i < count; i++) {
+        CancelNote *note = container_of(list_pop(&session->cancels), CancelNote, node);
+        (*ret_ids)[i] = arena_str(arena, note->id);
+        free(note);
+    }
+    return count;
+}
+
+void engine_session_park(Engine *engine, Session *session, void (*function)(void *context),
+                         void *context) {
+    (void)engine;
+    wake(session);
+    session->wake = function;
+    session->wake_context = context;
+    if (function && !list_is_empty(&session->cancels)) wake(session);
+}
+
+void engine_sessions_each(Engine *engine, void (*visit)(void *context, const SessionView *view),
+                          void *context) {
+    size_t at = 0;
+    Session *session;
+    while ((session = map_next(&engine->sessions, &at))) {
+        if (session->connections == 0) continue;
+        SessionView view = {
+            .worker = session->row.worker,
+            .info = session->row.info,
+            .state = session->state,
+            .connections = session->connections,
+            .seen_us = session->row.seen_us,
+            .opened_us = session->row.opened_us,
+            .rss_kb = session->rss_kb,
+        };
+        visit(context, &view);
+    }
+}
+
+/* ---- writing ---- */
+
+typedef struct SessionsWrite {
+    Operation operation;
+    Engine *engine;
+    Arena arena;
+    SessionRow *rows;
+    size_t count;
+} SessionsWrite;
+
+static Step write_step(Operation *operation, Batch *batch) {
+    SessionsWrite *write = container_of(operation, SessionsWrite, operation);
+    for (size_t i = 0; i < write->count; i++) {
+        batch_session(batch, &write->rows[i], /* forget= */ false);
+    }
+    return STEP_LAST;
+}
+
+static void write_done(Operation *operation) {
+    SessionsWrite *write = container_of(operation, SessionsWrite, operation);
+    Engine *engine = write->engine;
+    engine->sessions_writing = false;
+    if (operation->error.err != OK) {
+        for (size_t i = 0; i < write->count; i++) {
+            Session *session = engine_session_find(engine, write->rows[i].worker);
+            if (session) session->dirty = engine->sessions_dirty = true;
+        }
+    }
+    arena_done(&write->arena);
+    free(write);
+}
+
+static const OperationKind write_kind = {.name = "sessions", .step = write_step, .first = true};
+
+static void write_dirty(Engine *engine, int64_t now_us) {
+    if (engine->sessions_writing) return;
+    SessionsWrite *write = alloc_zero(1, sizeof *write);
+    write->rows = arena_zero(&write->arena, engine->sessions.count, sizeof *write->rows);
+    size_t at = 0;
+    Session *session;
+    while ((session = map_next(&engine->sessions, &at))) {
+        bool stale = session->row.seen_us > session->written_us &&
+                     now_us - session->written_us > WRITE_EVERY_US;
+        if (!session->dirty && !stale) continue;
+        session->dirty = false;
+        session->written_us = session->row.seen_us;
+        SessionRow *row = &write->rows[write->count++];
+        *row = session->row;
+        row->worker = arena_str(&write->arena, row->worker);
+        row->info = arena_str(&write->arena, row->info);
+    }
+    engine->sessions_dirty = false;
+    if (write->count == 0) {
+        arena_done(&write->arena);
+        free(write);
+        return;
+    }
+    engine->sessions_writing = true;
+    write->engine = engine;
+    write->operation.kind = &write_kind;
+    write->operation.done = write_done;
+    write->operation.weight = write->count;
+    pipeline_submit(engine, &write->operation);
+}
+
+/* ---- who is gone ---- */
+
+static int64_t later(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+/* When this worker counts as gone if nothing is heard; INT64_MAX: never by silence. */
+static int64_t gone_at(const Engine *engine, const Session *session) {
+    const SessionRow *row = &session->row;
+    int64_t since_us = engine->connected_since_us;
+    int64_t at = INT64_MAX;
+    if (row->lease_ms > 0) at = later(row->seen_us, since_us) + row->lease_ms * US_PER_MS;
+    if (row->quick && row->closed_us > 0) {
+        int64_t closed = later(row->closed_us, since_us) + SESSION_CLOSE_MS * US_PER_MS;
+        if (closed < at) at = closed;
+    }
+    return at;
+}
+
+void session_reaped(Engine *engine, Str worker, bool forget) {
+    Session *session = engine_session_find(engine, worker);
+    if (!session) return;
+    session->reaping = false;
+    /* Still silent with its connections open: not again before another lease has passed. */
+    session->row.seen_us = engine_now_us(engine);
+    if (forget && session->connections == 0) {
+        map_remove(&engine->sessions, session->row.worker);
+        session_free(session);
+    }
+}
+
+int64_t session_duty(Engine *engine, int64_t now_us) {
+    size_t at = 0;
+    Session *session;
+    int64_t next_us = now_us + (engine->sessions.count > 0 ? LOOK_EVERY_US : WRITE_EVERY_US);
+    while (engine->store_up && engine->ready && (session = map_next(&engine->sessions, &at))) {
+        if (session->reaping || gone_at(engine, session) > now_us) continue;
+        session->reaping = true;
+        reap_session(engine, session, session->connections == 0);
+    }
+    write_dirty(engine, now_us);
+    return next_us;
+}
+
+const SessionRow *session_row(const Session *session) {
+    return &session->row;
+}

@@ -1,0 +1,115 @@
+/* BEAT: the worker is alive, and hears what it should do. With wait_ms it is parked and answered at once when
+ * there is something to say. */
+#include "gateway/call.h"
+
+#include "proto/messages.h"
+
+enum { BEAT_WAIT_MAX_MS = 10000 }; /* so that a parked beat still renews the lease in time */
+
+typedef struct BeatCall {
+    Call *call;
+    LoopTimer timer;
+    bool over;
+} BeatCall;
+
+static WorkerState wire_state(SessionState state) {
+    switch (state) {
+    case SESSION_RUNNING: return WORKER_RUNNING;
+    case SESSION_QUIET: return WORKER_QUIET;
+    case SESSION_TERMINATE: return WORKER_TERMINATE;
+    }
+    return WORKER_RUNNING;
+}
+
+static void answer_parked(Call *call) {
+    Peer *peer = call->peer;
+    BeatReply reply = {.state = wire_state(engine_session_state(peer->session))};
+    reply.cancel_count =
+        engine_session_take_cancels(call->gateway->engine, peer->session, &call->arena, &reply.cancel);
+    Buf buf;
+    buf_init(&buf, 16 * 1024 * 1024);
+    beat_reply_write(&buf, &reply);
+    reply_bulk(call_reply(call), buf_str(&buf));
+    buf_done(&buf);
+    call_done(call);
+}
+
+static void beat_over(BeatCall *beat) {
+    if (beat->over) return;
+    beat->over = true;
+    loop_timer_cancel(&beat->timer);
+    answer_parked(beat->call);
+}
+
+static void on_wake(void *context) {
+    beat_over(context);
+}
+
+static void on_timer(void *owner) {
+    BeatCall *beat = owner;
+    /* takes itself out, which wakes and answers it */
+    engine_session_park(beat->call->gateway->engine, beat->call->peer->session, NULL, NULL);
+    beat_over(beat);
+}
+
+static void beat_cancel(Call *call) {
+    BeatCall *beat = call->state;
+    loop_timer_cancel(&beat->timer);
+    beat->over = true;
+    call_done(call);
+}
+
+static void answer_plain(Call *call, const BeatRequest *request) {
+    static const char *const words[] = {
+        [SESSION_RUNNING] = "", [SESSION_QUIET] = "quiet", [SESSION_TERMINATE] = "terminate"};
+    SessionState state = engine_session_state(call->peer->session);
+    Str word = str_from(words[state]);
+    if (state == SESSION_RUNNING || str_eq(word, request->current_state)) {
+        call_ok(call);
+        return;
+    }
+    reply_bulk(call_reply(call),
+               arena_format(&call->arena, "{\"state\":\"" STR_FMT "\"}", STR_ARG(word)));
+    call_done(call);
+}
+
+void verb_beat(Call *call) {
+    Engine *engine = call->gateway->engine;
+    Peer *peer = call->peer;
+    BeatRequest request;
+    Error error;
+    if (beat_request_parse(call->argument, &call->arena, &request, &error) != OK) {
+        call_error(call, &error);
+        return;
+    }
+    if (!peer->session || !str_eq(request.wid, peer->worker)) {
+        Session *other = request.wid.len > 0 ? engine_session_find(engine, request.wid) : NULL;
+        if (!other || request.parked) {
+            call_fail(call, "Unknown worker " STR_FMT, (int)(request.wid.len < 64 ? request.wid.len : 64),
+                      request.wid.ptr ? request.wid.ptr : "");
+            return;
+        }
+        /* a beat may come over any connection; some clients use one of its own */
+        engine_session_beat(engine, other, request.rss_kb > 0 ? request.rss_kb : -1);
+        call_ok(call);
+        return;
+    }
+    engine_session_beat(engine, peer->session, request.rss_kb > 0 ? request.rss_kb : -1);
+    if (str_eq(request.current_state, STR("quiet"))) {
+        engine_session_set_state(engine, peer->session, SESSION_QUIET);
+    } else if (str_eq(request.current_state, STR("terminate"))) {
+        engine_session_set_state(engine, peer->session, SESSION_TERMINATE);
+    }
+    if (!request.parked || !peer->opted_in) {
+        answer_plain(call, &request);
+        return;
+    }
+    BeatCall *beat = arena_new(&call->arena, BeatCall);
+    beat->call = call;
+    call->state = beat;
+    int64_t wait_ms = request.wait_ms < BEAT_WAIT_MAX_MS ? request.wait_ms : BEAT_WAIT_MAX_MS;
+    loop_timer_init(&beat->timer, call->gateway->loop, on_timer, beat);
+    loop_timer_after(&beat->timer, wait_ms * 1000);
+    call->cancel = beat_cancel;
+    engine_session_park(engine, peer->session, on_wake, beat);
+}

@@ -1,0 +1,101 @@
+/* What the files of the gateway share: a peer (one connection) and its calls (commands under way).
+ *
+ * Calls run concurrently where their verb allows it and are answered in order. A call outlives its
+ * connection when the engine still works on it; its reply then goes nowhere. */
+#pragma once
+
+#include "gateway/gateway.h"
+#include "proto/greeting.h"
+#include "proto/line.h"
+#include "proto/reply.h"
+
+typedef struct Peer Peer;
+typedef struct Call Call;
+
+typedef struct Verb {
+    const char *name;
+    Action action;
+    void (*run)(Call *call);
+    bool needs_argument;
+    bool alone; /* waits for all earlier commands, and later ones wait for it */
+} Verb;
+
+struct Call {
+    ListNode node; /* Peer.calls */
+    Peer *peer;    /* NULL: the connection is gone */
+    Gateway *gateway;
+    const Verb *verb;
+    Arena arena; /* everything of this call */
+    Str argument;
+    Buf reply;
+    bool answered;
+    void (*cancel)(Call *call); /* the connection closed before the answer; may be NULL */
+    void *state;                /* the verb's, in the arena */
+};
+
+struct Peer {
+    ListNode node; /* Gateway.peers */
+    Gateway *gateway;
+    Connection *connection;
+    Challenge challenge;
+    LineScan scan;
+    List calls;
+    size_t call_count;
+    size_t call_bytes;
+    bool greeted, opted_in, closing, running_alone, reading;
+    Principal principal;
+    Arena arena; /* of the session: HELLO's details */
+    Str worker;  /* absent: a producer */
+    Session *session;
+};
+
+struct Gateway {
+    Loop *loop;
+    Engine *engine;
+    Listener *listener;
+    GatewayOptions options;
+    List peers;
+    bool closed;
+    int64_t started_us;
+    uint64_t commands;
+};
+
+/* Where the call's reply is written; then call_done(). */
+Buf *call_reply(Call *call);
+/* The reply is complete. The call is gone afterwards. */
+void call_done(Call *call);
+void call_ok(Call *call);
+/* -ERR message, and done. */
+void call_error(Call *call, const Error *error);
+void call_fail(Call *call, const char *format, ...) printf_like(2, 3);
+
+/* A lease as this call's peer reports it. */
+Lease peer_lease(const Peer *peer, int64_t fence);
+Lease call_lease(const Call *call, int64_t fence);
+
+/* verbs */
+void verb_push(Call *call);
+void verb_push_bulk(Call *call);
+void verb_fetch(Call *call);
+void verb_take(Call *call);
+void verb_ack(Call *call);
+void verb_fail(Call *call);
+void verb_done(Call *call);
+void verb_extend(Call *call);
+void verb_beat(Call *call);
+void verb_info(Call *call);
+void verb_queue(Call *call);
+void verb_mutate(Call *call);
+void verb_track(Call *call);
+void verb_log(Call *call);
+void verb_flush(Call *call);
+void verb_caps(Call *call);
+void verb_end(Call *call);
+void verb_batch(Call *call);
+
+const Verb *verb_find(Str name);
+
+void verb_again(Call *call);
+
+/* hello.c: the first line. false: close the connection without a word. */
+bool peer_hello(Peer *peer, Str line);

@@ -1,0 +1,287 @@
+/* The port: connections come and go, lines become calls, replies leave in order.
+ *
+ * Invariant: a call is in its peer's list until it is answered and all before it are; nothing is answered out
+ * of order, whatever the engine finishes first. */
+#include "gateway/call.h"
+
+#include "base/alloc.h"
+#include "telemetry/log.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+enum {
+    CALLS_MAX = 1000,                   /* under way on one connection */
+    CALL_BYTES_MAX = 32 * 1024 * 1024,  /* of their arguments */
+    REPLY_MAX = 64 * 1024 * 1024,
+};
+#define HANDSHAKE_US (2 * INT64_C(1000000))
+
+/* ---- calls ---- */
+
+static void call_free(Call *call) {
+    buf_done(&call->reply);
+    arena_done(&call->arena);
+    free(call);
+}
+
+Buf *call_reply(Call *call) {
+    return &call->reply;
+}
+
+static void peer_read(Peer *peer);
+
+/* Sends what is answered at the head of the line. */
+static void peer_flush(Peer *peer) {
+    ListNode *node;
+    while ((node = list_first(&peer->calls))) {
+        Call *call = container_of(node, Call, node);
+        if (!call->answered) break;
+        connection_write(peer->connection, buf_str(&call->reply));
+        list_remove(node);
+        peer->call_count--;
+        peer->call_bytes -= call->argument.len;
+        if (call->verb && call->verb->alone) peer->running_alone = false;
+        call_free(call);
+    }
+    if (peer->closing && list_is_empty(&peer->calls)) connection_finish(peer->connection);
+}
+
+void call_done(Call *call) {
+    Peer *peer = call->peer;
+    if (!peer) {
+        call_free(call);
+        return;
+    }
+    check(!call->answered);
+    call->answered = true;
+    call->cancel = NULL;
+    peer_flush(peer);
+    if (!peer->closing) peer_read(peer);
+}
+
+void call_ok(Call *call) {
+    reply_ok(call_reply(call));
+    call_done(call);
+}
+
+void call_error(Call *call, const Error *error) {
+    reply_error(call_reply(call), "ERR", str_from(error->message));
+    call_done(call);
+}
+
+void call_fail(Call *call, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    char text[256];
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    reply_error(call_reply(call), "ERR", str_from(text));
+    call_done(call);
+}
+
+Lease peer_lease(const Peer *peer, int64_t fence) {
+    return (Lease){.fence = fence, .worker = peer->worker};
+}
+
+Lease call_lease(const Call *call, int64_t fence) {
+    return peer_lease(call->peer, fence);
+}
+
+/* ---- reading ---- */
+
+static void run_call(Peer *peer, const Verb *verb, const Command *command) {
+    Call *call = alloc_zero(1, sizeof *call);
+    call->peer = peer;
+    call->gateway = peer->gateway;
+    call->verb = verb;
+    buf_init(&call->reply, REPLY_MAX);
+    list_append(&peer->calls, &call->node);
+    peer->call_count++;
+    if (!verb) {
+        call_fail(call, "unknown command " STR_FMT, (int)(command->verb.len < 64 ? command->verb.len : 64),
+                  command->verb.ptr);
+    } else if (verb->needs_argument && command->argument.len == 0) {
+        call_fail(call, "%s needs an argument", verb->name);
+    } else if (!access_allows(&peer->principal, verb->action)) {
+        call_fail(call, "forbidden: %s needs the permission %s", verb->name, action_name(verb->action));
+    } else {
+        call->argument = arena_str(&call->arena, command->argument);
+        peer->call_bytes += call->argument.len;
+        peer->running_alone = verb->alone;
+        verb->run(call);
+    }
+}
+
+/* false: this line must wait for the calls before it. */
+static bool take_line(Peer *peer, Str line) {
+    if (!peer->greeted) {
+        if (!peer_hello(peer, line)) connection_close(peer->connection);
+        return true;
+    }
+    Command command = command_split(line);
+    const Verb *verb = verb_find(command.verb);
+    if (verb && verb->alone && !list_is_empty(&peer->calls)) return false;
+    peer->gateway->commands++;
+    run_call(peer, verb, &command);
+    return true;
+}
+
+static void refuse_line(Peer *peer) {
+    Buf buf;
+    buf_init(&buf, 256);
+    reply_error(&buf, "ERR", STR("line too long"));
+    connection_write(peer->connection, buf_str(&buf));
+    buf_done(&buf);
+    peer->closing = true;
+    if (list_is_empty(&peer->calls)) connection_finish(peer->connection);
+}
+
+/* Guards against being entered again from a call that is answered at once. */
+static void peer_read(Peer *peer) {
+    if (peer->reading) return;
+    peer->reading = true;
+    while (!peer->closing && !peer->running_alone && peer->call_count < CALLS_MAX &&
+           peer->call_bytes < CALL_BYTES_MAX && !connection_is_congested(peer->connection)) {
+        Str line = {0};
+        size_t used = 0;
+        size_t max = peer->greeted ? peer->gateway->options.max_line : 64 * 1024;
+        LineStatus status = line_scan(&peer->scan, connection_input(peer->connection), max, &line, &used);
+        if (status == LINE_MORE) break;
+        if (status == LINE_TOO_LONG) {
+            refuse_line(peer);
+            break;
+        }
+        if (!take_line(peer, line)) break;
+        connection_consume(peer->connection, used);
+    }
+    peer->reading = false;
+}
+
+/* ---- connections ---- */
+
+static void on_data(Connection *connection, void *owner) {
+    (void)connection;
+    peer_read(owner);
+}
+
+static void on_end(Connection *connection, void *owner) {
+    Peer *peer = owner;
+    peer->closing = true;
+    if (list_is_empty(&peer->calls)) {
+        connection_finish(connection);
+        return;
+    }
+    /* a half-closed peer still gets the answers that are under way, but nobody waits for work for it */
+    list_each(&peer->calls, node) {
+        Call *call = container_of(node, Call, node);
+        if (call->cancel) {
+            connection_close(connection);
+            return;
+        }
+    }
+}
+
+static void gateway_free_if_over(Gateway *gateway);
+
+static void on_close(Connection *connection, void *owner, ConnectionEnd why) {
+    Peer *peer = owner;
+    Gateway *gateway = peer->gateway;
+    (void)connection, (void)why;
+    ListNode *node;
+    while ((node = list_pop(&peer->calls))) {
+        Call *call = container_of(node, Call, node);
+        call->peer = NULL;
+        if (call->answered) {
+            call_free(call);
+        } else if (call->cancel) {
+            call->cancel(call);
+        }
+    }
+    if (peer->session) engine_session_close(gateway->engine, peer->session);
+    list_remove(&peer->node);
+    arena_done(&peer->arena);
+    free(peer);
+    gateway_free_if_over(gateway);
+}
+
+static const ConnectionHandler peer_handler = {
+    .on_data = on_data,
+    .on_end = on_end,
+    .on_drain = on_data,
+    .on_close = on_close,
+};
+
+static void on_accept(void *owner, Connection *connection) {
+    Gateway *gateway = owner;
+    Peer *peer = alloc_zero(1, sizeof *peer);
+    peer->gateway = gateway;
+    peer->connection = connection;
+    list_init(&peer->calls);
+    list_append(&gateway->peers, &peer->node);
+    connection_set_handler(connection, &peer_handler, peer);
+    if (gateway->options.password.ptr) {
+        uint64_t numbers[2];
+        check(getrandom(numbers, sizeof numbers, 0) == sizeof numbers);
+        peer->challenge = challenge_make(numbers[0], numbers[1]);
+    }
+    greeting_write(connection_output(connection), &peer->challenge);
+    connection_written(connection);
+    connection_deadline(connection, HANDSHAKE_US);
+}
+
+/* ---- life ---- */
+
+Err gateway_open(Loop *loop, Engine *engine, const GatewayOptions *options, Gateway **ret,
+                 Error *error) {
+    Gateway *gateway = alloc_zero(1, sizeof *gateway);
+    gateway->loop = loop;
+    gateway->engine = engine;
+    gateway->options = *options;
+    gateway->started_us = loop_now_us(loop);
+    list_init(&gateway->peers);
+    ListenerOptions listen = {
+        .address = options->listen,
+        .max_connections = options->max_connections,
+        .refusal = STR("-ERR too many connections\r\n"),
+        .limits = {.input_max = options->max_line + 2},
+        .on_accept = on_accept,
+        .owner = gateway,
+    };
+    Err err = listener_open(loop, &listen, &gateway->listener, error);
+    if (err != OK) {
+        free(gateway);
+        return err;
+    }
+    *ret = gateway;
+    return OK;
+}
+
+static void gateway_free_if_over(Gateway *gateway) {
+    if (!gateway->closed || !list_is_empty(&gateway->peers)) return;
+    free(gateway);
+}
+
+void gateway_stop_accepting(Gateway *gateway) {
+    listener_close(gateway->listener);
+    gateway->listener = NULL;
+}
+
+void gateway_close(Gateway *gateway) {
+    if (!gateway) return;
+    gateway_stop_accepting(gateway);
+    gateway->closed = true;
+    list_each(&gateway->peers, node) {
+        connection_close(container_of(node, Peer, node)->connection);
+    }
+    gateway_free_if_over(gateway);
+}
+
+uint16_t gateway_port(const Gateway *gateway) {
+    return listener_port(gateway->listener);
+}
+
+size_t gateway_connections(const Gateway *gateway) {
+    return gateway->listener ? listener_connections(gateway->listener) : 0;
+}

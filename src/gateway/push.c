@@ -1,0 +1,95 @@
+/* PUSH and PUSHB: jobs come in over the worker protocol. */
+#include "gateway/call.h"
+#include "gateway/wire.h"
+
+typedef struct Push {
+    EnqueueRequest request;
+    Call *call;
+    /* PUSHB: what was refused, in order */
+    Buf refused;
+    JsonWriter writer;
+} Push;
+
+static void push_done(Operation *operation) {
+    Push *push = container_of(operation, Push, request.operation);
+    if (operation->error.err == OK) {
+        call_ok(push->call);
+    } else {
+        call_error(push->call, &operation->error);
+    }
+}
+
+static Push *push_new(Call *call, size_t count) {
+    Push *push = arena_new(&call->arena, Push);
+    push->call = call;
+    push->request.items = arena_zero(&call->arena, count, sizeof(EnqueueItem));
+    push->request.wire = true;
+    push->request.arena = &call->arena;
+    return push;
+}
+
+void verb_push(Call *call) {
+    WireJob wire;
+    Error error;
+    Push *push = push_new(call, 1);
+    if (wire_job_parse(call->argument, &call->arena, &wire, &error) != OK ||
+        wire_to_job(&wire, call->gateway->options.max_args, &push->request.items[0].job, &error) != OK) {
+        call_error(call, &error);
+        return;
+    }
+    push->request.count = 1;
+    push->request.operation.done = push_done;
+    engine_enqueue(call->gateway->engine, &push->request);
+}
+
+static void bulk_done(Operation *operation) {
+    Push *push = container_of(operation, Push, request.operation);
+    Call *call = push->call;
+    json_end_object(&push->writer);
+    if (operation->error.err != OK) {
+        reply_error(call_reply(call), "ERR", str_from(operation->error.message));
+    } else {
+        reply_bulk(call_reply(call), buf_str(&push->refused));
+    }
+    buf_done(&push->refused);
+    call_done(call);
+}
+
+static Err read_one(Call *call, Json object, WireJob *wire, Job *ret, Error *error) {
+    TRY(wire_job_read(object, &call->arena, wire, error));
+    TRY(wire_job_check(wire, error));
+    return wire_to_job(wire, call->gateway->options.max_args, ret, error);
+}
+
+/* The good jobs are kept, the others are named with what is wrong: jid → error. */
+void verb_push_bulk(Call *call) {
+    Json list;
+    Error error;
+    if (json_check(call->argument, &list, &error) != OK || list.kind != JSON_ARRAY) {
+        call_fail(call, "invalid JSON: PUSHB needs an array of jobs");
+        return;
+    }
+    size_t count = json_count(list);
+    Push *push = push_new(call, count);
+    buf_init(&push->refused, 16 * 1024 * 1024);
+    push->writer = json_writer(&push->refused);
+    json_begin_object(&push->writer);
+    JsonIter iter = json_iter(list);
+    Json object;
+    while (json_next(&iter, NULL, &object)) {
+        WireJob wire = {0};
+        EnqueueItem *item = &push->request.items[push->request.count];
+        if (read_one(call, object, &wire, &item->job, &error) == OK) {
+            push->request.count++;
+            continue;
+        }
+        json_write_key(&push->writer, wire.jid);
+        json_write_string(&push->writer, str_from(error.message));
+    }
+    push->request.operation.done = bulk_done;
+    if (push->request.count == 0) {
+        bulk_done(&push->request.operation);
+    } else {
+        engine_enqueue(call->gateway->engine, &push->request);
+    }
+}
