@@ -66,6 +66,7 @@ typedef struct EnqueueRequest {
     bool wire;       /* worker protocol: an id whose job is ended makes a new job */
     bool need_result; /* fill item.result */
     Arena *arena;    /* the caller's, for ids made and results */
+    Engine *engine;  /* the engine's */
 } EnqueueRequest;
 
 /* All or none. Results in the items. */
@@ -115,7 +116,8 @@ typedef struct OutcomeRequest {
     Operation operation;
     JobOutcome *outcomes;
     size_t count;
-    Arena *arena; /* the caller's */
+    Arena *arena;   /* the caller's */
+    Engine *engine; /* the engine's */
 } OutcomeRequest;
 
 void engine_settle(Engine *engine, OutcomeRequest *request);

@@ -63,9 +63,10 @@ static Step enqueue_step(Operation *operation, Batch *batch) {
 static void enqueue_settle(Operation *operation, const Batch *batch) {
     EnqueueRequest *request = container_of(operation, EnqueueRequest, operation);
     (void)batch;
-    if (!request->need_result) return;
     for (size_t i = 0; i < request->count; i++) {
         EnqueueItem *item = &request->items[i];
+        if (item->duplicate) request->engine->stats.duplicates++;
+        if (!request->need_result) continue;
         item->result = item->row->job;
         job_copy(&item->result, request->arena);
     }
@@ -88,6 +89,7 @@ void engine_enqueue(Engine *engine, EnqueueRequest *request) {
         }
         bytes += job_size(&item->job);
     }
+    request->engine = engine;
     request->operation.kind = &enqueue_kind;
     request->operation.weight = request->count;
     request->operation.bytes = bytes;

@@ -65,7 +65,9 @@ static void outcome_settle(Operation *operation, const Batch *batch) {
         const Job *job = &outcome->row->job;
         if (outcome->answer != OUTCOME_OK) {
             metric_add(METRIC_STALE_ACKS, NULL, 1);
+            request->engine->stats.stale_outcomes++;
         } else if (outcome->failed) {
+            request->engine->stats.failed++;
             metric_add(METRIC_JOB_ATTEMPTS_FAILED, LABELS(job->queue, job->type, STR("error")), 1);
             bool again = job->state == JOB_WAITING;
             if (again) metric_add(METRIC_JOB_RETRIES, LABELS(job->queue, job->type), 1);
@@ -87,6 +89,7 @@ void engine_settle(Engine *engine, OutcomeRequest *request) {
         }
         bytes += 128 + outcome->result.len + outcome->failure.error.backtrace.len;
     }
+    request->engine = engine;
     request->operation.kind = &outcome_kind;
     request->operation.weight = request->count;
     request->operation.bytes = bytes;

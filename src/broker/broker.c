@@ -1,0 +1,112 @@
+/* The broker's front door: finds the adapter, checks what every adapter may rely on, and counts.
+ *
+ * Adapters are rows of one table and are never included from outside their folder. No decision about the
+ * window is made here: those are in window.c. */
+#include "broker/broker.h"
+
+#include "broker/memory.h"
+#include "core/limits.h"
+
+static const BrokerKind *const kinds[] = {&broker_memory};
+
+Err broker_open(Broker **ret, Str url, Error *error) {
+    Str location = url;
+    Str scheme = str_split(&location, ':');
+    for (size_t i = 0; location.ptr && i < LENGTH(kinds); i++) {
+        if (!str_eq(scheme, str_from(kinds[i]->scheme))) continue;
+        Broker *broker = NULL;
+        TRY(kinds[i]->open(&broker, location, error));
+        check(broker->kind == kinds[i]);
+        *ret = broker;
+        return OK;
+    }
+    return error_set(error, ERR_INVALID, "broker '" STR_FMT "' is not known: use memory:",
+                     STR_ARG(url));
+}
+
+static void check_queue(Str queue) {
+    check(queue.len >= 1 && queue.len <= LIMIT_QUEUE);
+}
+
+static void check_hints(const Hint *hints, size_t count) {
+    check(hints || count == 0);
+}
+
+void broker_push(Broker *broker, Str queue, const Hint *hints, size_t count, int64_t now_us) {
+    check_queue(queue);
+    check_hints(hints, count);
+    if (count == 0) return;
+    broker->kind->push(broker, queue, hints, count, now_us);
+}
+
+void broker_take(Broker *broker, Str queue, size_t n, int64_t now_us, TakeDone done,
+                 void *context) {
+    check_queue(queue);
+    check(n >= 1 && done);
+    (broker->kind->take)(broker, queue, n, now_us, done, context); /* not check.h's macro */
+}
+
+void broker_settle(Broker *broker, Str queue, const JobKey *keys, size_t count) {
+    check_queue(queue);
+    if (count == 0) return;
+    check(keys);
+    broker->kind->settle(broker, queue, keys, count);
+}
+
+void broker_promote(Broker *broker, Str queue, int64_t now_us, PromoteDone done, void *context) {
+    check_queue(queue);
+    check(done);
+    broker->kind->promote(broker, queue, now_us, done, context);
+}
+
+bool broker_refill_begin(Broker *broker, Str queue, WindowSet set, int64_t now_us,
+                         int64_t *ret_after, int64_t *ret_until_us) {
+    check_queue(queue);
+    return broker->kind->refill_begin(broker, queue, set, now_us, ret_after, ret_until_us);
+}
+
+/* A page that isn't sorted would let the horizon rise over jobs that it leaves out. */
+static void check_page(WindowSet set, const Hint *page, size_t count) {
+    check_hints(page, count);
+    for (size_t i = 1; i < count; i++) {
+        check(set == WINDOW_READY ? page[i - 1].score <= page[i].score
+                                  : page[i - 1].due_us <= page[i].due_us);
+    }
+}
+
+void broker_refill_end(Broker *broker, Str queue, WindowSet set, const Hint *page, size_t count,
+                       bool complete, int64_t now_us) {
+    check_queue(queue);
+    if (!page) count = 0;
+    check_page(set, page, count);
+    broker->kind->refill_end(broker, queue, set, page, count, complete, now_us);
+}
+
+size_t broker_sweep(Broker *broker, Str queue, WindowSet set, const Hint *page, size_t count,
+                    int64_t now_us) {
+    check_queue(queue);
+    check_page(set, page, count);
+    if (count == 0) return 0;
+    size_t added = broker->kind->sweep(broker, queue, set, page, count, now_us);
+    broker->repaired += added;
+    return added;
+}
+
+void broker_wipe(Broker *broker) {
+    broker->kind->wipe(broker);
+}
+
+size_t broker_ready(Broker *broker, Str queue) {
+    check_queue(queue);
+    return broker->kind->ready(broker, queue);
+}
+
+BrokerStats broker_stats(Broker *broker) {
+    BrokerStats stats = broker->kind->stats(broker);
+    stats.repaired = broker->repaired;
+    return stats;
+}
+
+void broker_close(Broker *broker) {
+    if (broker) broker->kind->close(broker);
+}

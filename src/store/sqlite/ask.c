@@ -1,0 +1,64 @@
+/* Questions of a batch that are not about one known key: see Ask in store/batch.h. */
+#include "store/sqlite/flush.h"
+#include "store/sqlite/row.h"
+
+static const Sql SQL_OF_ASK[] = {
+    [ASK_RUNNING_OF] = SQL_ASK_RUNNING_OF,   [ASK_OVERDUE] = SQL_ASK_OVERDUE,
+    [ASK_EXPIRED] = SQL_ASK_EXPIRED,         [ASK_PRUNABLE] = SQL_ASK_PRUNABLE,
+    [ASK_PRUNABLE_DEAD] = SQL_ASK_PRUNABLE_DEAD, [ASK_SESSION] = SQL_ASK_SESSION,
+};
+
+static Row *row_apart(Batch *batch, const JobKey *key, int64_t slot) {
+    list_each(&batch->rows, node) {
+        Row *row = container_of(node, Row, in_rows);
+        if (row->slot == slot && job_key_eq(&row->key, key)) return row;
+    }
+    return batch_row_apart(batch, key);
+}
+
+static Err read_row(Batch *batch, Ask *ask, sqlite3_stmt *statement, Error *error) {
+    Job job;
+    TRY(row_read(statement, 2, FIELDS_ALL, &batch->arena, &job, error));
+    int64_t slot = sqlite3_column_int64(statement, 0);
+    bool newest = slot == sqlite3_column_int64(statement, 1);
+    Row *row = newest ? batch_row(batch, &job.key) : row_apart(batch, &job.key, slot);
+    batch_found(batch, row, slot, &job);
+    ask->rows[ask->count++] = row;
+    return OK;
+}
+
+static Err ask_rows(Batch *batch, Ask *ask, sqlite3_stmt *statement, Error *error) {
+    ask->rows = arena_zero(&batch->arena, ask->limit, sizeof(Row *));
+    bool there;
+    TRY(statement_step(statement, &there, error));
+    while (there) {
+        Err err = read_row(batch, ask, statement, error);
+        if (err != OK) {
+            statement_end(statement);
+            return err;
+        }
+        TRY(statement_step(statement, &there, error));
+    }
+    return OK;
+}
+
+static Err ask_session(Batch *batch, Ask *ask, sqlite3_stmt *statement, Error *error) {
+    bool there;
+    TRY(statement_step(statement, &there, error));
+    if (!there) return OK;
+    ask->session = arena_new(&batch->arena, SessionRow);
+    session_read(statement, &batch->arena, ask->session);
+    statement_end(statement);
+    return OK;
+}
+
+Err ask_answer(Writer *writer, Batch *batch, Ask *ask, Error *error) {
+    sqlite3_stmt *statement;
+    TRY(connection_statement(&writer->connection, SQL_OF_ASK[ask->kind], &statement, error));
+    bool by_worker = ask->kind == ASK_RUNNING_OF || ask->kind == ASK_SESSION;
+    if (by_worker) bind_text(statement, 1, ask->text);
+    if (ask->kind == ASK_SESSION) return ask_session(batch, ask, statement, error);
+    if (!by_worker) bind_int(statement, 2, ask->until_us);
+    bind_int(statement, 3, (int64_t)ask->limit);
+    return ask_rows(batch, ask, statement, error);
+}

@@ -1,0 +1,167 @@
+/* The statements' texts: see sql.h. Each names the index it is meant for where the planner could choose
+ * another, so that a missing index is an error at once and not a slow query a year later. */
+#include "store/sqlite/sql.h"
+
+#include <pthread.h>
+#include <string.h>
+
+static const char *const TEXTS[SQL_COUNT_] = {
+    [SQL_BEGIN_WRITE] = "BEGIN IMMEDIATE",
+    [SQL_BEGIN_READ] = "BEGIN",
+    [SQL_COMMIT] = "COMMIT",
+    [SQL_ROLLBACK] = "ROLLBACK",
+    [SQL_INSERT] = "INSERT INTO job (slot, {all}) VALUES (?1, {all?})",
+    [SQL_UPDATE] = "UPDATE job SET {changing=} WHERE slot = ?1",
+    [SQL_START] = "UPDATE job SET {start=} WHERE slot = ?1",
+    [SQL_SUCCEED] = "UPDATE job SET {succeed=} WHERE slot = ?1",
+    [SQL_DELETE] = "DELETE FROM job WHERE slot = ?1",
+    [SQL_LOAD] = "SELECT slot, slot, {all} FROM job INDEXED BY job_key WHERE key = ?1"
+                 " ORDER BY slot DESC LIMIT 1",
+    [SQL_LOAD_LIGHT] = "SELECT slot, slot, {light} FROM job INDEXED BY job_key WHERE key = ?1"
+                       " ORDER BY slot DESC LIMIT 1",
+    [SQL_ASK_RUNNING_OF] = "SELECT slot, slot, {all} FROM job INDEXED BY job_running"
+                           " WHERE state = 3 AND worker = ?1 ORDER BY deadline_us LIMIT ?3",
+    [SQL_ASK_OVERDUE] = "SELECT slot, slot, {all} FROM job INDEXED BY job_running"
+                        " WHERE state = 3 AND deadline_us > 0 AND deadline_us <= ?2"
+                        " ORDER BY deadline_us LIMIT ?3",
+    [SQL_ASK_EXPIRED] = "SELECT slot, slot, {all} FROM job INDEXED BY job_expiring"
+                        " WHERE state = 1 AND expires_us > 0 AND expires_us <= ?2"
+                        " ORDER BY expires_us LIMIT ?3",
+    [SQL_ASK_PRUNABLE] = "SELECT slot, (SELECT max(n.slot) FROM job n WHERE n.key = job.key), {all}"
+                         " FROM job INDEXED BY job_finished"
+                         " WHERE state IN (4, 6) AND finished_us <= ?2 ORDER BY finished_us LIMIT ?3",
+    [SQL_ASK_PRUNABLE_DEAD] =
+        "SELECT slot, (SELECT max(n.slot) FROM job n WHERE n.key = job.key), {all}"
+        " FROM job INDEXED BY job_dead"
+        " WHERE state = 5 AND finished_us <= ?2 ORDER BY finished_us LIMIT ?3",
+    [SQL_ASK_SESSION] = "SELECT worker, node, info, lease_ms, seen_us, opened_us, closed_us, quick"
+                        " FROM session WHERE worker = ?1 ORDER BY seen_us DESC, node LIMIT 1",
+    [SQL_LOG_LENGTHS] = "SELECT seq, length(CAST(text AS BLOB)) FROM log WHERE slot = ?1 ORDER BY seq",
+    [SQL_LOG_ADD] = "INSERT INTO log VALUES (?1, ?2, ?3)",
+    [SQL_LOG_EXTEND] = "UPDATE log SET text = text || ?3 WHERE slot = ?1 AND seq = ?2",
+    [SQL_LOG_DROP] = "DELETE FROM log WHERE slot = ?1 AND seq = ?2",
+    [SQL_LOG_CUT] = "UPDATE log SET text = ?3 WHERE slot = ?1 AND seq = ?2",
+    [SQL_LOG_READ] = "SELECT text FROM log WHERE slot = ?1 AND seq >= ?2 ORDER BY seq",
+    [SQL_LOG_OF_JOB] = "DELETE FROM log WHERE slot = ?1",
+    [SQL_SESSION_PUT] =
+        "INSERT INTO session VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET"
+        " info = ?3, lease_ms = ?4, seen_us = ?5, opened_us = ?6, closed_us = ?7, quick = ?8",
+    [SQL_SESSION_DROP] = "DELETE FROM session WHERE worker = ?1 AND node = ?2",
+    [SQL_SESSIONS] = "SELECT worker, node, info, lease_ms, seen_us, opened_us, closed_us, quick"
+                     " FROM session ORDER BY worker, node",
+    [SQL_QUEUE_PUT] = "INSERT INTO queue VALUES (?1, ?2) ON CONFLICT DO UPDATE SET paused = ?2",
+    [SQL_TOKEN_PUT] = "INSERT INTO token VALUES (?1, ?2) ON CONFLICT DO UPDATE SET until_us = ?2",
+    [SQL_TOKEN_FORGET] = "DELETE FROM token WHERE until_us <= ?1",
+    [SQL_TOKENS] = "SELECT token_id, until_us FROM token WHERE until_us > ?1 ORDER BY token_id",
+    [SQL_COUNT_ADD] =
+        "INSERT INTO count VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET n = n + ?3",
+    [SQL_COUNT_DROP] = "DELETE FROM count WHERE queue = ?1 AND status = ?2 AND n = 0",
+    [SQL_META_GET] = "SELECT value FROM meta WHERE name = ?1",
+    [SQL_META_PUT] = "UPDATE meta SET value = ?2 WHERE name = ?1",
+    [SQL_LAST_SLOT] = "SELECT ifnull(max(slot), 0) FROM job",
+    [SQL_WAITING_QUEUE] = "SELECT queue FROM job INDEXED BY job_waiting"
+                          " WHERE state = 1 AND queue > ?1 ORDER BY queue LIMIT 1",
+    [SQL_WAITING_PAGE] = "SELECT key, due_us FROM job INDEXED BY job_waiting"
+                         " WHERE state = 1 AND queue = ?1 AND priority = ?2"
+                         " AND due_us > ?3 AND due_us <= ?4 ORDER BY due_us",
+    [SQL_WAITING_BETWEEN] = "SELECT failures > 0, count(*) FROM job INDEXED BY job_waiting"
+                            " WHERE state = 1 AND queue = ?1 AND priority = ?2"
+                            " AND due_us > ?3 AND due_us <= ?4 GROUP BY 1",
+    [SQL_WAITING_FIRST] = "SELECT due_us FROM job INDEXED BY job_waiting"
+                          " WHERE state = 1 AND queue = ?1 AND priority = ?2"
+                          " ORDER BY due_us LIMIT 1",
+    [SQL_QUEUES] = "SELECT queue, status, n, 0 FROM count WHERE n <> 0"
+                   " UNION ALL SELECT name, -1, 0, paused FROM queue ORDER BY 1, 2",
+    [SQL_RUNNING] = "SELECT {running} FROM job INDEXED BY job_running WHERE state = 3"
+                    " ORDER BY deadline_us",
+    [SQL_NEXT_DEADLINE] = "SELECT deadline_us FROM job INDEXED BY job_running"
+                          " WHERE state = 3 AND deadline_us > 0 ORDER BY deadline_us LIMIT 1",
+    [SQL_NEXT_EXPIRY] = "SELECT expires_us FROM job INDEXED BY job_expiring"
+                        " WHERE state = 1 AND expires_us > 0 ORDER BY expires_us LIMIT 1",
+    [SQL_NEXT_FINISHED] = "SELECT finished_us FROM job INDEXED BY job_finished"
+                          " WHERE state IN (4, 6) ORDER BY finished_us LIMIT 1",
+    [SQL_NEXT_DEAD] = "SELECT finished_us FROM job INDEXED BY job_dead"
+                      " WHERE state = 5 ORDER BY finished_us LIMIT 1",
+    [SQL_STATUS_TOTALS] = "SELECT status, sum(n) FROM count GROUP BY status",
+};
+
+/* ---- lists of columns ---- */
+
+static const char *const SET_NAMES[FIELDS_COUNT] = {
+    [FIELDS_ALL] = "all",         [FIELDS_CHANGING] = "changing", [FIELDS_START] = "start",
+    [FIELDS_SUCCEED] = "succeed", [FIELDS_LIGHT] = "light",       [FIELDS_LIST] = "list",
+    [FIELDS_RUNNING] = "running",
+};
+
+/* Blank-separated, a blank at both ends. NULL: see is_in(). */
+static const char *const SET_MEMBERS[FIELDS_COUNT] = {
+    [FIELDS_START] = " state reason deadline_us fence attempt worker started_us result progress"
+                     " outcome ",
+    [FIELDS_SUCCEED] = " state reason deadline_us finished_us result outcome ",
+    [FIELDS_LIGHT] = " key id type queue state priority due_us created_us started_us finished_us"
+                     " attempt failures fence worker correlation_id run ",
+    [FIELDS_RUNNING] = " key id type queue state started_us deadline_us fence attempt worker run"
+                       " timeout_ms ",
+};
+
+static bool is_in(FieldSet set, const JobField *field) {
+    if (set == FIELDS_ALL) return true;
+    if (set == FIELDS_CHANGING) return field->changes;
+    if (set == FIELDS_LIST) return strcmp(field->name, "args") != 0 && strcmp(field->name, "result") != 0;
+    const char *found = SET_MEMBERS[set];
+    size_t len = strlen(field->name);
+    while ((found = strstr(found, field->name))) {
+        if (found[-1] == ' ' && found[len] == ' ') return true;
+        found += len;
+    }
+    return false;
+}
+
+static FieldList lists[FIELDS_COUNT];
+static pthread_once_t lists_made = PTHREAD_ONCE_INIT;
+
+static void make_lists(void) {
+    check(job_field_count <= FIELDS_MOST);
+    for (FieldSet set = 0; set < FIELDS_COUNT; set++) {
+        for (size_t i = 0; i < job_field_count; i++) {
+            if (!is_in(set, &job_fields[i])) continue;
+            lists[set].at[lists[set].count++] = &job_fields[i];
+        }
+    }
+}
+
+const FieldList *field_list(FieldSet set) {
+    pthread_once(&lists_made, make_lists);
+    return &lists[set];
+}
+
+static void write_list(FieldSet set, char form, Buf *buf) {
+    const FieldList *list = field_list(set);
+    for (size_t i = 0; i < list->count; i++) {
+        if (i > 0) buf_add(buf, STR(", "));
+        if (form != '?') buf_format(buf, "%s", list->at[i]->name);
+        if (form == '=') buf_add(buf, STR(" = "));
+        if (form != '}') buf_format(buf, "?%zu", i + 2);
+    }
+}
+
+void sql_expand(const char *text, Buf *buf) {
+    Str rest = str_from(text);
+    while (rest.ptr) {
+        buf_add(buf, str_split(&rest, '{'));
+        if (!rest.ptr) break;
+        Str name = str_split(&rest, '}');
+        char form = '}';
+        if (name.ptr[name.len - 1] == '?' || name.ptr[name.len - 1] == '=') {
+            form = name.ptr[--name.len];
+        }
+        FieldSet set = 0;
+        while (set < FIELDS_COUNT && !str_eq(name, str_from(SET_NAMES[set]))) set++;
+        check(set < FIELDS_COUNT);
+        write_list(set, form, buf);
+    }
+}
+
+void sql_write(Sql sql, Buf *buf) {
+    sql_expand(TEXTS[sql], buf);
+}

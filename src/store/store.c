@@ -1,0 +1,59 @@
+/* The front door of the stores: finds the adapter by its scheme, holds the preconditions that the
+ * adapters rely on, and counts. Knows nothing of how an adapter keeps its rows.
+ *
+ * The invariant: at most one batch is in flight. */
+#include "store/store.h"
+
+#include "store/kinds.h"
+
+static const StoreKind *const KINDS[] = {&store_kind_sqlite};
+
+static const StoreKind *kind_of(Str scheme) {
+    for (size_t i = 0; i < LENGTH(KINDS); i++) {
+        if (str_eq(scheme, str_from(KINDS[i]->scheme))) return KINDS[i];
+    }
+    return NULL;
+}
+
+Err store_open(Store **ret, Str url, const StoreIo *io, Error *error) {
+    check(io->post && io->now_us);
+    Str location = url;
+    Str scheme = str_split(&location, ':');
+    const StoreKind *kind = kind_of(scheme);
+    if (!kind || location.len == 0) {
+        return error_code(error, ERR_INVALID, "invalid-store",
+                          "the store '" STR_FMT "' is not of the form sqlite:PATH", STR_ARG(url));
+    }
+    return kind->open(ret, location, io, error);
+}
+
+static void on_batch_done(Batch *batch, void *context) {
+    Store *store = context;
+    check(store->busy);
+    store->busy = false;
+    if (batch->outcome == OK) {
+        store->commits++;
+    } else {
+        store->failures++;
+    }
+    store->batch_done(batch, store->batch_context);
+}
+
+void store_run(Store *store, Batch *batch, BatchDone done, void *context) {
+    check(!store->busy);
+    check(batch->advance && batch->finish && done);
+    check(batch->row_count == 0 && list_is_empty(&batch->flush));
+    store->busy = true;
+    store->batch_done = done;
+    store->batch_context = context;
+    store->kind->run(store, batch, on_batch_done, store);
+}
+
+void store_read(Store *store, Query *query) {
+    check(query->done);
+    store->kind->read(store, query);
+}
+
+void store_close(Store *store) {
+    if (store) store->kind->close(store);
+}

@@ -1,0 +1,130 @@
+/* The store: the system of record. Nothing is acknowledged before it is committed here.
+ *
+ * The front door (store.c) checks preconditions, times and counts for every adapter; adapters are rows of
+ * one table and never included from outside their folder. All functions are called on the loop thread;
+ * callbacks come on the loop thread, never from inside the call. One batch is in flight at a time. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "core/job.h"
+#include "store/batch.h"
+
+typedef struct Store Store;
+
+/* ---- reading ---- */
+
+typedef enum QueryKind {
+    QUERY_JOB,      /* the newest job of `key`: jobs[0], count 0 when there is none */
+    QUERY_JOBS,     /* by `filter`, newest first, after `cursor` */
+    QUERY_READY,    /* hints: waiting, due_us ≤ until_us, score > after, lowest first. A page never splits
+                       a score: it may exceed `limit`. `more` tells whether anything is behind it */
+    QUERY_DELAYED,  /* hints: waiting, due_us > after, lowest due first; a page never splits a due */
+    QUERY_QUEUES,   /* queues: every queue that has a counted job or a setting, with its counts as of now */
+    QUERY_WAITING_QUEUES, /* queues (names only) with at least one waiting job */
+    QUERY_SESSIONS, /* sessions, all */
+    QUERY_NEXT,     /* next_deadline_us, next_expiry_us, next_finished_us, next_dead_us: what the duties wait
+                       for; 0 = none */
+    QUERY_LOG,      /* text: the captured output kept for the newest job of `key` */
+    QUERY_REVOKED,  /* tokens: revoked and not yet expired */
+    QUERY_RUNNING,  /* jobs: all running ones (id, key, worker, fence, queue, type, started_us) */
+} QueryKind;
+
+typedef struct JobFilter {
+    unsigned statuses; /* bit per JobStatus; 0 = all */
+    Str queue;         /* absent = all; likewise below */
+    Str type;
+    const Str *tags; /* all of them */
+    size_t tag_count;
+    Str worker;
+    Str correlation_id;
+    Str id_list_json; /* JSON array of ids, or absent: only those */
+    int64_t created_after_us, created_before_us; /* 0 = open */
+    int64_t version;                             /* 0 = all */
+    const Str *queue_globs;                      /* the token's queues; 0 = all */
+    size_t queue_glob_count;
+    bool with_bodies; /* args and result too */
+} JobFilter;
+
+typedef struct Hint { /* a waiting job, as the window knows it */
+    JobKey key;
+    int64_t score;  /* core/order.h */
+    int64_t due_us;
+} Hint;
+
+typedef struct QueueInfo {
+    Str name;
+    bool paused;
+    int64_t counts[STATUS_COUNT];
+    int64_t oldest_pending_us; /* due of the oldest pending job; 0 = none */
+} QueueInfo;
+
+typedef struct Query Query;
+struct Query {
+    QueryKind kind;
+    /* in */
+    JobKey key;
+    Str queue;
+    JobFilter filter;
+    int64_t after;    /* score or due */
+    int64_t until_us; /* READY: due limit; JOBS, QUEUES: now, for derived states */
+    int64_t cursor;   /* JOBS: opaque, 0 = from the newest */
+    size_t limit;
+    void (*done)(Query *query); /* on the loop thread; `outcome` is set */
+    void *context;
+    /* out, in the arena */
+    Arena arena; /* the caller's to arena_done() after `done` */
+    Err outcome;
+    Error error;
+    Job *jobs;
+    Hint *hints;
+    QueueInfo *queues;
+    SessionRow *sessions;
+    struct RevokedToken { Str token_id; int64_t until_us; } *tokens;
+    size_t count;
+    bool more;
+    int64_t next_cursor; /* JOBS: 0 = the end */
+    int64_t now_us; /* the store's clock when the snapshot was taken */
+    int64_t next_deadline_us, next_expiry_us, next_finished_us, next_dead_us;
+    Str text;
+};
+
+/* ---- the contract that an adapter fulfils ---- */
+
+typedef void (*BatchDone)(Batch *batch, void *context);
+
+/* How an adapter gets back to the loop thread, and asks for time. Tables of functions, so that the
+ * simulation can stand in. */
+typedef struct StoreIo {
+    void (*post)(void *context, void (*function)(void *), void *argument); /* from any thread */
+    int64_t (*now_us)(void *context); /* the clock that the adapter takes for the store's; thread safe */
+    void *context;
+} StoreIo;
+
+typedef struct StoreKind {
+    const char *scheme; /* "sqlite" */
+    /* Opens, migrates, locks. Errors in words: ERR_CONFLICT when another process has the file. */
+    Err (*open)(Store **ret, Str location, const StoreIo *io, Error *error);
+    /* Runs the batch as batch.h tells; `done` with batch->outcome: OK after the commit is durable;
+     * ERR_UNAVAILABLE (code store-unavailable or store-full) or ERR_INTERNAL: nothing was written. */
+    void (*run)(Store *store, Batch *batch, BatchDone done, void *context);
+    void (*read)(Store *store, Query *query);
+    /* Waits for what is under way; frees. */
+    void (*close)(Store *store);
+} StoreKind;
+
+struct Store { /* an adapter embeds it as its first member */
+    const StoreKind *kind;
+    bool busy;            /* a batch is in flight */
+    BatchDone batch_done; /* the front door's caller */
+    void *batch_context;
+    uint64_t commits, failures; /* counted by the front door */
+};
+
+/* ---- the front door ---- */
+
+/* "sqlite:PATH" or an adapter's own URL. ERR_INVALID names what is allowed. */
+Err store_open(Store **ret, Str url, const StoreIo *io, Error *error) must_check;
+void store_run(Store *store, Batch *batch, BatchDone done, void *context);
+void store_read(Store *store, Query *query);
+void store_close(Store *store); /* accepts NULL */
