@@ -1,7 +1,7 @@
 /* The broker's front door: finds the adapter, checks what every adapter may rely on, and counts.
  *
- * Adapters are rows of one table and are never included from outside their folder. No decision about the
- * window is made here: those are in window.c. */
+ * Adapters are rows of one table and are never included from outside their folder. No decision
+ * about the window is made here: those are in window.c. */
 #include "broker/broker.h"
 
 #include "broker/memory.h"
@@ -20,8 +20,8 @@ Err broker_open(Broker **ret, Str url, Error *error) {
         *ret = broker;
         return OK;
     }
-    return error_set(error, ERR_INVALID, "broker '" STR_FMT "' is not known: use memory:",
-                     STR_ARG(url));
+    return error_set(error, ERR_INVALID,
+                     "broker '" STR_FMT "' is not known: use memory:", STR_ARG(url));
 }
 
 static void check_queue(Str queue) {

@@ -1,7 +1,8 @@
-/* The broker: a window onto the store's truth, kept for speed. It holds hints only, can be lost at any
- * moment and is refilled from the store; the guard of a start decides.
+/* The broker: a window onto the store's truth, kept for speed. It holds hints only, can be lost
+ * at any moment and is refilled from the store; the guard of a start decides.
  *
- * Per queue: a ready set R with horizon H, a delayed set D with horizon F, and a promotion frontier P.
+ * Per queue: a ready set R with horizon H, a delayed set D with horizon F, and a promotion
+ * frontier P.
  *   I1  every waiting job with due ≤ P and score ≤ H is in R, taken, or in a claim under way;
  *   I2  every waiting job with P < due ≤ F is in D;
  *   I3  members may be ghosts: over-presence is harmless, absence is not.
@@ -23,9 +24,9 @@ typedef struct TakeReply {
 } TakeReply;
 
 typedef struct PromoteReply {
-    size_t moved;       /* became ready */
-    int64_t next_us;    /* when the next one falls due as far as known (0 = none known) */
-    bool low;           /* D is below low water (or now ≥ F) and the store may hold more: refill D */
+    size_t moved;    /* became ready */
+    int64_t next_us; /* when the next one falls due as far as known (0 = none known) */
+    bool low;        /* D is below low water (or now ≥ F), the store may hold more: refill D */
 } PromoteReply;
 
 typedef void (*TakeDone)(void *context, const TakeReply *reply);
@@ -45,21 +46,21 @@ typedef struct BrokerKind {
     void (*take)(Broker *broker, Str queue, size_t n, int64_t now_us, TakeDone done, void *context);
     /* A claim is settled: the ids leave `taken`. */
     void (*settle)(Broker *broker, Str queue, const JobKey *keys, size_t count);
-    /* P moves to min(now, F); D's due members go through push. Also gives back what was taken and not
-     * settled for 10 s; next_us, always later than now_us, is the next of either. `moved` counts what any
-     * call has moved since the last promote. */
+    /* P moves to min(now, F); D's due members go through push. Also gives back what was taken
+     * and not settled for 10 s; next_us, always later than now_us, is the next of either.
+     * `moved` counts what any call has moved since the last promote. */
     void (*promote)(Broker *broker, Str queue, int64_t now_us, PromoteDone done, void *context);
-    /* Refill: begin says from where to read (*ret_after, *ret_until for READY) or returns false when one is
-     * under way or nothing is needed; end brings the page. `complete`: the store held no more. page NULL
-     * and not complete: the read failed, forget the refill. A window without horizons begins at now_us: what
-     * is due by then belongs to R, the rest to D. The end of a refill that a wipe overtook is ignored, and
-     * begin returns false until it came. */
-    bool (*refill_begin)(Broker *broker, Str queue, WindowSet set, int64_t now_us, int64_t *ret_after,
-                         int64_t *ret_until_us);
+    /* Refill: begin says from where to read (*ret_after, *ret_until for READY) or returns false
+     * when one is under way or nothing is needed; end brings the page. `complete`: the store
+     * held no more. page NULL and not complete: the read failed, forget the refill. A window
+     * without horizons begins at now_us: what is due by then belongs to R, the rest to D. The
+     * end of a refill that a wipe overtook is ignored, and begin returns false until it came. */
+    bool (*refill_begin)(Broker *broker, Str queue, WindowSet set, int64_t now_us,
+                         int64_t *ret_after, int64_t *ret_until_us);
     void (*refill_end)(Broker *broker, Str queue, WindowSet set, const Hint *page, size_t count,
                        bool complete, int64_t now_us);
-    /* Sweep of R (pages with score in (after, until]) or D: adds what is missing and should be there;
-     * returns how many. */
+    /* Sweep of R (pages with score in (after, until]) or D: adds what is missing and should be
+     * there; returns how many. */
     size_t (*sweep)(Broker *broker, Str queue, WindowSet set, const Hint *page, size_t count,
                     int64_t now_us);
     /* Loses everything (FLUSH, tests). */
@@ -80,8 +81,8 @@ void broker_push(Broker *broker, Str queue, const Hint *hints, size_t count, int
 void broker_take(Broker *broker, Str queue, size_t n, int64_t now_us, TakeDone done, void *context);
 void broker_settle(Broker *broker, Str queue, const JobKey *keys, size_t count);
 void broker_promote(Broker *broker, Str queue, int64_t now_us, PromoteDone done, void *context);
-bool broker_refill_begin(Broker *broker, Str queue, WindowSet set, int64_t now_us, int64_t *ret_after,
-                         int64_t *ret_until_us);
+bool broker_refill_begin(Broker *broker, Str queue, WindowSet set, int64_t now_us,
+                         int64_t *ret_after, int64_t *ret_until_us);
 void broker_refill_end(Broker *broker, Str queue, WindowSet set, const Hint *page, size_t count,
                        bool complete, int64_t now_us);
 size_t broker_sweep(Broker *broker, Str queue, WindowSet set, const Hint *page, size_t count,

@@ -1,8 +1,8 @@
 /* The memory broker: a window per queue, kept in a table and made when a queue is first named.
  *
- * Decides nothing about a window (window.c does); answers before each call returns. Invariant: an entry is
- * dropped only while its window is empty, which loses nothing but its horizons, so that queue names made up
- * by clients can't grow the table for ever. */
+ * Decides nothing about a window (window.c does); answers before each call returns. Invariant:
+ * an entry is dropped only while its window is empty, which loses nothing but its horizons, so
+ * that queue names made up by clients can't grow the table for ever. */
 #include "broker/memory.h"
 
 #include "base/alloc.h"
@@ -53,7 +53,8 @@ static void queue_use(MemoryBroker *memory, MemoryQueue *queue, int64_t now_us) 
     queue->used_us = now_us;
 }
 
-/* What holds something goes to the end of the line, so that it does not stand in front of the others. */
+/* What holds something goes to the end of the line, so that it does not stand in front of the
+ * others. */
 static void drop_idle(MemoryBroker *memory, int64_t now_us) {
     for (int i = 0; i < LOOK_AT && !list_is_empty(&memory->by_use); i++) {
         MemoryQueue *queue = container_of(list_first(&memory->by_use), MemoryQueue, node);
@@ -144,8 +145,8 @@ static void memory_refill_end(Broker *broker, Str queue, WindowSet set, const Hi
     window_refill_end(window, set, page, count, complete, now_us);
 }
 
-static size_t memory_sweep(Broker *broker, Str queue, WindowSet set, const Hint *page,
-                           size_t count, int64_t now_us) {
+static size_t memory_sweep(Broker *broker, Str queue, WindowSet set, const Hint *page, size_t count,
+                           int64_t now_us) {
     (void)set; /* a hint's due tells which set it belongs to now */
     return window_sweep(window_get(broker, queue, now_us), page, count, now_us);
 }

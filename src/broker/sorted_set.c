@@ -1,8 +1,8 @@
 /* The sorted array behind the window's two sets: see sorted_set.h.
  *
- * The members lie in items[head … head + count). Slots in front of head are free: popping leaves them, and
- * inserting near the front uses them. Memory follows the count down, so that a queue that was full once
- * does not stay large. */
+ * The members lie in items[head … head + count). Slots in front of head are free: popping
+ * leaves them, and inserting near the front uses them. Memory follows the count down, so that a
+ * queue that was full once does not stay large. */
 #include "broker/sorted_set.h"
 
 #include "base/alloc.h"
@@ -37,8 +37,8 @@ static void move_to(SortedSet *set, size_t capacity) {
     set->capacity = capacity;
 }
 
-/* Makes sure that `more` members fit behind the last one. Sliding down is worth it only when that frees
- * more slots than it moves members, which keeps appending O(1). */
+/* Makes sure that `more` members fit behind the last one. Sliding down is worth it only when
+ * that frees more slots than it moves members, which keeps appending O(1). */
 static void make_room(SortedSet *set, size_t more) {
     size_t needed = set->count + more;
     if (set->head + needed <= set->capacity) return;
@@ -128,8 +128,8 @@ static size_t sort_members(SortedMember *members, size_t count) {
     return kept;
 }
 
-/* Merges from the back, so that each member moves once. Each double leaves a gap between what has been
- * written and what has not been looked at; the lower part then moves up to close it. */
+/* Merges from the back, so that each member moves once. Each double leaves a gap between what
+ * has been written and what has not been looked at; the lower part then moves up to close it. */
 static size_t merge(SortedSet *set, const SortedMember *members, size_t count) {
     make_room(set, count);
     SortedMember *items = &set->items[set->head];

@@ -1,8 +1,9 @@
 /* A bounded-by-its-owner sorted array of window members, lowest rank first, ties by key.
  *
- * Knows nothing of horizons: window.c decides what belongs in it. Appending at the back and popping at the
- * front are O(1) (the front is a moving head), finding is a binary search. No member is in it twice: rank
- * and key together are its identity. 32 bytes a member, at most 1.5 times that allocated at growth. */
+ * Knows nothing of horizons: window.c decides what belongs in it. Appending at the back and
+ * popping at the front are O(1) (the front is a moving head), finding is a binary search. No
+ * member is in it twice: rank and key together are its identity. 32 bytes a member, at most 1.5
+ * times that allocated at growth. */
 #pragma once
 
 #include "core/job.h"
@@ -14,8 +15,8 @@ typedef struct SortedMember {
 } SortedMember;
 
 typedef struct SortedSet { /* a zero SortedSet is valid and empty */
-    SortedMember *items; /* owned */
-    size_t head;         /* where the first member is */
+    SortedMember *items;   /* owned */
+    size_t head;           /* where the first member is */
     size_t count;
     size_t capacity;
 } SortedSet;

@@ -1,8 +1,8 @@
 /* The window's decisions: see window.h for the invariants, broker.h for the operations.
  *
- * Everything that enters goes through enter(): due by now → R, else → D, above the horizon → nowhere (the
- * store has it, the next refill reads it). Everything that leaves for lack of room goes through trim(),
- * which lowers the horizon below it in the same step. */
+ * Everything that enters goes through enter(): due by now → R, else → D, above the horizon →
+ * nowhere (the store has it, the next refill reads it). Everything that leaves for lack of room
+ * goes through trim(), which lowers the horizon below it in the same step. */
 #include "broker/window.h"
 
 #include "base/alloc.h"
@@ -28,7 +28,6 @@ static void half_lose(WindowHalf *half) {
     sorted_set_done(&half->members);
     half->horizon = SCORE_LOWEST;
     half->ceiling = SCORE_LOWEST;
-    half->is_void = half->reading;
 }
 
 /* Up to where a new member is kept. */
@@ -41,9 +40,9 @@ static bool half_is_low(const WindowHalf *half) {
            sorted_set_count_to(&half->members, half->horizon) < WINDOW_LOW_WATER;
 }
 
-/* Cuts the back off an overfull set. Ties leave together or stay together; they stay where their leaving
- * would bring the set below low water, since the refill that this asks for would bring them again, for
- * ever. So a set exceeds the maximum by one group of ties at most. */
+/* Cuts the back off an overfull set. Ties leave together or stay together; they stay where their
+ * leaving would bring the set below low water, since the refill that this asks for would bring
+ * them again, for ever. So a set exceeds the maximum by one group of ties at most. */
 static void half_trim(WindowHalf *half) {
     if (half->members.count <= LIMIT_WINDOW) return;
     int64_t rank = sorted_set_at(&half->members, LIMIT_WINDOW)->rank;
@@ -51,9 +50,7 @@ static void half_trim(WindowHalf *half) {
     int64_t bound = leave ? rank - 1 : rank;
     if (sorted_set_drop_above(&half->members, bound) == 0) return;
     if (half->reading && bound < half->ceiling) half->ceiling = bound;
-    if (bound >= half->horizon) return;
-    half->horizon = bound;
-    if (half->reading && bound < half->after) half->is_void = true;
+    if (bound < half->horizon) half->horizon = bound;
 }
 
 static size_t half_add(WindowHalf *half, Chunk *chunk) {
@@ -63,21 +60,18 @@ static size_t half_add(WindowHalf *half, Chunk *chunk) {
     return added;
 }
 
-/* The read is over: raises the horizon over what the page covers, as far as nothing was skipped. False
- * when the page covers nothing that it should. */
-static bool half_raise(WindowHalf *half, bool has_page, int64_t covered) {
-    bool good = half->reading && !half->is_void && has_page;
-    if (good && covered > half->ceiling) covered = half->ceiling;
-    if (good && covered > half->horizon) half->horizon = covered;
+/* The read is over: raises the horizon over what the page covers, as far as nothing was skipped. */
+static void half_raise(WindowHalf *half, int64_t covered) {
+    if (covered > half->ceiling) covered = half->ceiling;
+    if (covered > half->horizon) half->horizon = covered;
     half->reading = false;
-    half->is_void = false;
     sorted_set_drop_above(&half->members, half->horizon);
-    return good;
 }
 
 /* P may not pass F, so where trimming D brought F below P, P follows. */
 static void trim_frontier(Window *window) {
-    if (window->frontier_us > window->delayed.horizon) window->frontier_us = window->delayed.horizon;
+    int64_t horizon_us = window->delayed.horizon;
+    if (window->frontier_us > horizon_us) window->frontier_us = horizon_us;
 }
 
 /* ---- entering ---- */
@@ -96,9 +90,9 @@ static void chunk_add(Chunk *chunk, int64_t rank, int64_t other, const JobKey *k
     chunk->members[chunk->count++] = (SortedMember){.rank = rank, .other = other, .key = *key};
 }
 
-/* A hint that is due goes to R at once, even where P can't follow since F is behind. It then goes to D as
- * well while D is being read: the read may be older than the job, and D must not rise over a gap.
- * Returns how many were not there yet. */
+/* A hint that is due goes to R at once, even where P can't follow since F is behind. It then
+ * goes to D as well while D is being read: the read may be older than the job, and D must not
+ * rise over a gap. Returns how many were not there yet. */
 static size_t enter(Window *window, const Hint *hints, size_t count, int64_t now_us) {
     Chunk ready, delayed;
     ready.count = delayed.count = 0;
@@ -137,8 +131,8 @@ static void give_back_expired(Window *window, int64_t now_us) {
     }
 }
 
-/* D's due members become ready and P moves to min(now, F). A window that knows nothing yet claims nothing
- * by beginning at now: what is due is R's to read, what is not is D's. */
+/* D's due members become ready and P moves to min(now, F). A window that knows nothing yet
+ * claims nothing by beginning at now: what is due is R's to read, what is not is D's. */
 static void advance(Window *window, int64_t now_us) {
     if (window->frontier_us == SCORE_LOWEST) {
         window->frontier_us = now_us;
@@ -231,7 +225,8 @@ void window_settle(Window *window, const JobKey *keys, size_t count) {
     }
 }
 
-/* Always behind now, or 0: a member of D that is due but above F waits for the read that is under way. */
+/* Always behind now, or 0: a member of D that is due but above F waits for the read that is
+ * under way. */
 static int64_t next_event(const Window *window, int64_t now_us) {
     int64_t next_us = 0;
     const SortedSet *delayed = &window->delayed.members;
@@ -249,7 +244,8 @@ PromoteReply window_promote(Window *window, int64_t now_us) {
     advance(window, now_us);
     PromoteReply reply = {.moved = window->moved,
                           .next_us = next_event(window, now_us),
-                          .low = half_is_low(&window->delayed) || window->delayed.horizon <= now_us};
+                          .low =
+                              half_is_low(&window->delayed) || window->delayed.horizon <= now_us};
     window->moved = 0;
     return reply;
 }
@@ -264,29 +260,27 @@ bool window_refill_begin(Window *window, WindowSet set, int64_t now_us, int64_t 
     WindowHalf *half = half_of(window, set);
     if (half->reading || !half_is_low(half)) return false;
     half->reading = true;
-    half->is_void = false;
-    half->after = half->horizon;
     half->ceiling = SCORE_HIGHEST;
     *ret_after = half->horizon;
     *ret_until_us = window->frontier_us;
     return true;
 }
 
-/* R's page is read up to P as it was at the beginning. What D promoted since then is in R above H already,
- * like what was pushed. */
+/* R's page is read up to P as it was at the beginning. What D promoted since then is in R above
+ * H already, like what was pushed. */
 void window_refill_end(Window *window, WindowSet set, const Hint *page, size_t count, bool complete,
                        int64_t now_us) {
     WindowHalf *half = half_of(window, set);
-    int64_t covered = SCORE_HIGHEST;
-    if (!complete) {
-        covered = SCORE_LOWEST;
-        if (count > 0) {
-            const Hint *last = &page[count - 1];
-            covered = set == WINDOW_READY ? last->score : last->due_us;
-        }
+    if (!half->reading) return;
+    int64_t covered = SCORE_LOWEST;
+    if (complete) {
+        covered = SCORE_HIGHEST;
+    } else if (count > 0) {
+        const Hint *last = &page[count - 1];
+        covered = set == WINDOW_READY ? last->score : last->due_us;
     }
-    bool good = half_raise(half, page != NULL || complete, covered);
-    for (size_t i = 0; good && i < count;) {
+    half_raise(half, covered);
+    for (size_t i = 0; i < count;) {
         Chunk chunk;
         for (chunk.count = 0; i < count && chunk.count < CHUNK; i++) {
             const Hint *hint = &page[i];
@@ -301,8 +295,8 @@ void window_refill_end(Window *window, WindowSet set, const Hint *page, size_t c
     advance(window, now_us);
 }
 
-/* What I1 and I2 promise of this job is broken. Its due decides which set it should be in, not the read
- * that found it. */
+/* What I1 and I2 promise of this job is broken. Its due decides which set it should be in, not
+ * the read that found it. */
 static bool is_missing(const Window *window, const Hint *hint) {
     if (hint->due_us > window->delayed.horizon) return false;
     if (map_get(&window->taken, job_key_str(&hint->key))) return false;

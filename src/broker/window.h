@@ -1,13 +1,14 @@
-/* The window of one queue: what is in R and D, how far it is known to be whole, and every decision about
- * it. Pure: time comes as a value, pages of the store as arguments. Adapters only keep it somewhere.
+/* The window of one queue: what is in R and D, how far it is known to be whole, and every
+ * decision about it. Pure: time comes as a value, pages of the store as arguments. Adapters only
+ * keep it somewhere.
  *
  * Invariants, by `horizon` of R (H), of D (F) and `frontier_us` (P):
- *   I1  every waiting job with due ≤ P and score ≤ H is in R, taken, in a claim under way, or, where the
- *       clock went back, still in D, from where it falls due like any other;
+ *   I1  every waiting job with due ≤ P and score ≤ H is in R, taken, in a claim under way, or,
+ *       where the clock went back, still in D, from where it falls due like any other;
  *   I2  every waiting job with P < due ≤ F is in D;
  *   I3  members may be ghosts (a job that ended, or whose due moved): over-presence is harmless.
- *   P ≤ F, always. Lowering H, lowering F to no less than P, and lowering both P and F are safe at any time:
- *   they only claim less. Horizons rise by refills alone. */
+ * P ≤ F, always. Lowering H, lowering F to no less than P, and lowering both P and F are safe at
+ * any time: they only claim less. Horizons rise by refills alone. */
 #pragma once
 
 #include "base/list.h"
@@ -22,15 +23,17 @@ enum {
     WINDOW_TAKEN_US = 10 * 1000 * 1000,  /* how long what was taken may stay unsettled */
 };
 
-/* R, ranked by score, or D, ranked by due. Members above the horizon exist only while a refill reads: what is
- * pushed meanwhile may be younger than the read's snapshot and waits there for the horizon to rise. */
+/* R, ranked by score, or D, ranked by due. Members above the horizon exist only while a refill
+ * reads: what is pushed meanwhile may be younger than the read's snapshot and waits there for
+ * the horizon to rise. */
 typedef struct WindowHalf {
     SortedSet members;
     int64_t horizon; /* SCORE_LOWEST: nothing is known; SCORE_HIGHEST: the set is complete */
     bool reading;    /* a refill is under way */
-    bool is_void;    /* … whose page is useless: the horizon fell below `after`, or the set was lost */
-    int64_t after;   /* … which reads above this */
-    int64_t ceiling; /* … and may raise the horizon to this at most: what ranked above it was skipped */
+    /* What the read may raise the horizon to at most: what ranks above it was skipped. Where
+     * overflow brought the horizon below the read's beginning, or the set was lost, the ceiling
+     * is no higher than the horizon, and the read raises nothing. */
+    int64_t ceiling;
 } WindowHalf;
 
 typedef struct Window {

@@ -1,5 +1,5 @@
-/* Handshake, both ends. The one invariant: a client without "v" hashes one round, because the clients
- * that send none do. */
+/* Handshake, both ends. The one invariant: a client without "v" hashes one round, because the
+ * clients that send none do. */
 #include "proto/greeting.h"
 
 #include "base/hash.h"
@@ -18,7 +18,8 @@ Challenge challenge_make(uint64_t random_rounds, uint64_t random_salt) {
         reversed[len++] = digits[salt & 15];
         salt >>= 4;
     } while (salt);
-    for (size_t i = 0; i < len; i++) challenge.salt[i] = reversed[len - 1 - i];
+    for (size_t i = 0; i < len; i++)
+        challenge.salt[i] = reversed[len - 1 - i];
     return challenge;
 }
 
@@ -115,9 +116,9 @@ Err hello_parse(Str argument, Arena *arena, Hello *ret, Error *error) {
     Hello hello = {0};
     Json extension = {0};
     const Member members[] = {
-        MEMBER_INT("v", &hello.version),        MEMBER_STR("hostname", &hello.hostname),
-        MEMBER_STR("wid", &hello.wid),          MEMBER_INT("pid", &hello.pid),
-        MEMBER_ARRAY("labels", &hello.labels),  MEMBER_STR("pwdhash", &hello.pwdhash),
+        MEMBER_INT("v", &hello.version),         MEMBER_STR("hostname", &hello.hostname),
+        MEMBER_STR("wid", &hello.wid),           MEMBER_INT("pid", &hello.pid),
+        MEMBER_ARRAY("labels", &hello.labels),   MEMBER_STR("pwdhash", &hello.pwdhash),
         MEMBER_STR("username", &hello.username), MEMBER_OBJECT("takt", &extension),
     };
     TRY(members_read(root, members, LENGTH(members), arena, error));

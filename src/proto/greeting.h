@@ -31,8 +31,8 @@ Challenge challenge_make(uint64_t random_rounds, uint64_t random_salt);
 /* Server: appends the greeting, line end included. */
 void greeting_write(Buf *buf, const Challenge *challenge);
 
-/* Client: reads the text of the greeting's simple string (`HI {…}`). ERR_INVALID when it is none, when
- * the version is not 2, or when rounds or salt are out of bounds. */
+/* Client: reads the text of the greeting's simple string (`HI {…}`). ERR_INVALID when it is
+ * none, when the version is not 2, or when rounds or salt are out of bounds. */
 Err greeting_parse(Str text, Challenge *ret, Error *error) must_check;
 
 /* Lower-case hex of SHA-256 applied `rounds` times to password ++ salt. A client that announces a
@@ -44,15 +44,15 @@ void password_hash(Str password, const Challenge *challenge, int64_t version,
 bool password_matches(Str given, const char expected[PASSWORD_HASH_SIZE]);
 
 typedef struct Hello {
-    int64_t version;  /* 0 when absent */
+    int64_t version; /* 0 when absent */
     Str hostname;
-    Str wid;          /* absent or empty: a producer */
+    Str wid; /* absent or empty: a producer */
     int64_t pid;
-    Json labels;      /* array of strings, or absent */
+    Json labels; /* array of strings, or absent */
     Str pwdhash;
     Str username;
-    bool opted_in;    /* "takt": {…} was there */
-    Str token;        /* of "takt": {"token": …}, or absent */
+    bool opted_in; /* "takt": {…} was there */
+    Str token;     /* of "takt": {"token": …}, or absent */
 } Hello;
 
 /* Server: parses the argument of HELLO. It must begin with '{'; unknown members are ignored, null

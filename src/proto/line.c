@@ -1,4 +1,5 @@
-/* Cuts lines and commands. The one invariant: nothing is looked at twice, however small the pieces. */
+/* Cuts lines and commands. The one invariant: nothing is looked at twice, however small the
+ * pieces. */
 #include "proto/line.h"
 
 #include "base/check.h"

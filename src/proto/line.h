@@ -14,15 +14,15 @@ typedef enum LineStatus {
     LINE_TOO_LONG, /* longer than the maximum: answer and close */
 } LineStatus;
 
-/* Remembers how far an incomplete line was searched, so that a line that arrives in many pieces costs
- * linear time. Zero searches from the start. */
+/* Remembers how far an incomplete line was searched, so that a line that arrives in many pieces
+ * costs linear time. Zero searches from the start. */
 typedef struct LineScan {
     size_t searched;
 } LineScan;
 
-/* Looks for the line at the start of `input`. On LINE_READY *ret_line is the line without its end and
- * *ret_used the bytes to drop from the input, and the scan begins anew. `max` bounds the line without
- * its end. The input must begin with the same bytes at each call until then. */
+/* Looks for the line at the start of `input`. On LINE_READY *ret_line is the line without its
+ * end and *ret_used the bytes to drop from the input, and the scan begins anew. `max` bounds the
+ * line without its end. The input must begin with the same bytes at each call until then. */
 LineStatus line_scan(LineScan *scan, Str input, size_t max, Str *ret_line, size_t *ret_used);
 
 typedef struct Command {

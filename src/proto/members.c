@@ -1,8 +1,10 @@
-/* Reads flat objects by a table. The one invariant: a target is written only with a value of its kind. */
+/* Reads flat objects by a table. The one invariant: a target is written only with a value of its
+ * kind. */
 #include "proto/members.h"
 
 static Err wrong_type(const Member *member, const char *wanted, Json value, Error *error) {
-    return error_set(error, ERR_INVALID, STR_FMT " must be %s, not %s", STR_ARG(member->name), wanted,
+    return error_set(error, ERR_INVALID, STR_FMT " must be %s, not %s", STR_ARG(member->name),
+                     wanted,
                      value.kind == JSON_NUMBER ? "such a number" : json_kind_name(value.kind));
 }
 

@@ -1,4 +1,5 @@
-/* Requests around the job object. The one invariant: a writer's output is accepted by its reader. */
+/* Requests around the job object. The one invariant: a writer's output is accepted by its
+ * reader. */
 #include "proto/messages.h"
 
 #include "proto/members.h"
@@ -62,7 +63,8 @@ Err take_request_parse(Str argument, Arena *arena, TakeRequest *ret, Error *erro
                          TAKE_WAIT_MAX_MS);
     }
     if (queues.text.ptr && json_count(queues) > TAKE_QUEUES_MAX) {
-        return error_set(error, ERR_INVALID, "invalid TFETCH: more than %d queues", TAKE_QUEUES_MAX);
+        return error_set(error, ERR_INVALID, "invalid TFETCH: more than %d queues",
+                         TAKE_QUEUES_MAX);
     }
     if (read_strings(queues, arena, &request.queues, &request.queue_count, error) != OK) {
         return error_context(error, "invalid TFETCH: queues");
@@ -120,10 +122,10 @@ void lease_ref_write(JsonWriter *writer, LeaseRef ref) {
 
 Err beat_request_parse(Str argument, Arena *arena, BeatRequest *ret, Error *error) {
     BeatRequest request = {0};
-    const Member members[] = {
-        MEMBER_STR("wid", &request.wid), MEMBER_STR("current_state", &request.current_state),
-        MEMBER_INT("rss_kb", &request.rss_kb),
-        MEMBER_INT_SEEN("wait_ms", &request.wait_ms, &request.parked)};
+    const Member members[] = {MEMBER_STR("wid", &request.wid),
+                              MEMBER_STR("current_state", &request.current_state),
+                              MEMBER_INT("rss_kb", &request.rss_kb),
+                              MEMBER_INT_SEEN("wait_ms", &request.wait_ms, &request.parked)};
     TRY(read_object("BEAT", argument, members, LENGTH(members), arena, error));
     if (request.wait_ms < 0) {
         return error_set(error, ERR_INVALID, "invalid BEAT: wait_ms must not be negative");
@@ -167,19 +169,21 @@ void beat_reply_write(Buf *buf, const BeatReply *reply) {
     json_put_string(&writer, "state", str_from(STATE_NAMES[reply->state]));
     json_write_key(&writer, STR("cancel"));
     json_begin_array(&writer);
-    for (size_t i = 0; i < reply->cancel_count; i++) json_write_string(&writer, reply->cancel[i]);
+    for (size_t i = 0; i < reply->cancel_count; i++)
+        json_write_string(&writer, reply->cancel[i]);
     json_end_array(&writer);
     json_end_object(&writer);
 }
 
 Err progress_parse(Str argument, Arena *arena, ProgressRequest *ret, Error *error) {
     ProgressRequest request = {.percent = -1};
-    const Member members[] = {
-        MEMBER_STR("jid", &request.jid), MEMBER_INT("fence", &request.fence),
-        MEMBER_INT("percent", &request.percent), MEMBER_STR("desc", &request.desc),
-        MEMBER_STR("reserve_until", &request.reserve_until)};
+    const Member members[] = {MEMBER_STR("jid", &request.jid), MEMBER_INT("fence", &request.fence),
+                              MEMBER_INT("percent", &request.percent),
+                              MEMBER_STR("desc", &request.desc),
+                              MEMBER_STR("reserve_until", &request.reserve_until)};
     TRY(read_object("TRACK SET", argument, members, LENGTH(members), arena, error));
-    if (request.jid.len == 0) return error_set(error, ERR_INVALID, "invalid TRACK SET: missing JID");
+    if (request.jid.len == 0)
+        return error_set(error, ERR_INVALID, "invalid TRACK SET: missing JID");
     if (request.percent < -1 || request.percent > 100) {
         return error_set(error, ERR_INVALID, "invalid TRACK SET: percent must be 0 to 100");
     }

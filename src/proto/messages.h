@@ -1,9 +1,9 @@
-/* The messages that carry JSON beside the job object: what a worker says and what it is told. Reader
- * and writer of each stand together, for both ends.
+/* The messages that carry JSON beside the job object: what a worker says and what it is told.
+ * Reader and writer of each stand together, for both ends.
  *
- * Readers take the argument of the verb, check types and bounds and hand out slices of it; their error
- * message is what stands behind "-ERR ". Writers append JSON only; verb and line end are the
- * caller's. */
+ * Readers take the argument of the verb, check types and bounds and hand out slices of it; their
+ * error message is what stands behind "-ERR ". Writers append JSON only; verb and line end are
+ * the caller's. */
 #pragma once
 
 #include "base/arena.h"
@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 enum {
-    TAKE_MAX = 1000,            /* jobs of one TFETCH */
+    TAKE_MAX = 1000, /* jobs of one TFETCH */
     TAKE_WAIT_MAX_MS = 60000,
     TAKE_QUEUES_MAX = 1000,
     OUTCOMES_MAX = 10000,       /* entries of one TDONE or TEXTEND */
@@ -34,27 +34,29 @@ Err take_request_parse(Str argument, Arena *arena, TakeRequest *ret, Error *erro
 void take_request_write(Buf *buf, const TakeRequest *request);
 
 /* The reply of TFETCH: an array of job objects. The jobs lie in the arena. */
-Err take_reply_parse(Str text, Arena *arena, WireJob **ret_jobs, size_t *ret_count,
-                     Error *error) must_check;
+Err take_reply_parse(Str text, Arena *arena, WireJob **ret_jobs, size_t *ret_count, Error *error)
+    must_check;
 
 /* One entry of TDONE. */
 typedef struct Outcome {
     Str jid;
     int64_t fence;
-    Json result;            /* any JSON; absent counts as null */
-    bool failed;            /* "error" was there */
+    Json result; /* any JSON; absent counts as null */
+    bool failed; /* "error" was there */
     Str error_type;
     Str error_message;
-    Json backtrace;         /* array of strings or absent */
-    bool not_retryable;     /* "retryable": false */
-    int64_t retry_after_ms; /* -1: not said. A duration string ("90s") or a number of seconds on the wire */
-    Json meta;              /* {"exit_code","signal","max_rss_kb"}, or absent */
+    Json backtrace;     /* array of strings or absent */
+    bool not_retryable; /* "retryable": false */
+    /* -1: not said; a duration ("90s") or a number of seconds on the wire */
+    int64_t retry_after_ms;
+    Json meta; /* {"exit_code","signal","max_rss_kb"}, or absent */
 } Outcome;
 
-/* TDONE [{…},…]: outcomes lie in the arena. An entry with a wrong type or without jid is an error of the
- * whole call. A fence is an integer ≥ 0; one that no claim ever had is simply stale. */
-Err outcomes_parse(Str argument, Arena *arena, Outcome **ret, size_t *ret_count,
-                   Error *error) must_check;
+/* TDONE [{…},…]: outcomes lie in the arena. An entry with a wrong type or without jid is an
+ * error of the whole call. A fence is an integer ≥ 0; one that no claim ever had is simply
+ * stale. */
+Err outcomes_parse(Str argument, Arena *arena, Outcome **ret, size_t *ret_count, Error *error)
+    must_check;
 void outcome_write(JsonWriter *writer, const Outcome *outcome);
 
 /* TEXTEND [{"jid","fence"}] */
@@ -63,8 +65,8 @@ typedef struct LeaseRef {
     int64_t fence;
 } LeaseRef;
 
-Err lease_refs_parse(Str argument, Arena *arena, LeaseRef **ret, size_t *ret_count,
-                     Error *error) must_check;
+Err lease_refs_parse(Str argument, Arena *arena, LeaseRef **ret, size_t *ret_count, Error *error)
+    must_check;
 void lease_ref_write(JsonWriter *writer, LeaseRef ref);
 
 /* BEAT {"wid","current_state","rss_kb","wait_ms"} */

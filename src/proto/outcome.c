@@ -1,5 +1,6 @@
-/* Leased jobs on their way out and outcomes on their way in: the replies of TFETCH and the entries of
- * TDONE. The one invariant: an outcome without "error" is a success, whatever else it holds. */
+/* Leased jobs on their way out and outcomes on their way in: the replies of TFETCH and the
+ * entries of TDONE. The one invariant: an outcome without "error" is a success, whatever else it
+ * holds. */
 #include "base/time.h"
 #include "proto/members.h"
 #include "proto/messages.h"
@@ -71,7 +72,7 @@ static Err read_outcome(Json entry, Arena *arena, Outcome *ret, Error *error) {
     Outcome outcome = {.retry_after_ms = -1};
     Json failure = {0};
     const Member members[] = {
-        MEMBER_STR("jid", &outcome.jid),      MEMBER_INT("fence", &outcome.fence),
+        MEMBER_STR("jid", &outcome.jid),       MEMBER_INT("fence", &outcome.fence),
         MEMBER_ANY("result", &outcome.result), MEMBER_OBJECT("error", &failure),
         MEMBER_OBJECT("meta", &outcome.meta),
     };

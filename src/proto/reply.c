@@ -1,5 +1,5 @@
-/* Writes and reads replies. The one invariant: what is written is always exactly one reply, whatever
- * bytes it quotes. */
+/* Writes and reads replies. The one invariant: what is written is always exactly one reply,
+ * whatever bytes it quotes. */
 #include "proto/reply.h"
 
 #include "proto/line.h"
@@ -73,7 +73,7 @@ ReplyStatus reply_scan(ReplyScan *scan, Str input, size_t max, Reply *ret, size_
     case '$': break;
     default: return REPLY_MALFORMED;
     }
-    if (str_eq(text, STR("-1"))) return finish(scan, REPLY_NULL, text, used, ret, ret_used);
+    if (str_eq(text, STR("-1"))) return finish(scan, REPLY_NULL, STR(""), used, ret, ret_used);
     uint64_t len;
     if (!str_to_uint64(text, &len) || len > max) return REPLY_MALFORMED;
     scan->head = used;

@@ -1,9 +1,10 @@
-/* The job object. The one invariant: order and sentences of wire_job_check() are compared by the tests
- * of existing clients. */
+/* The job object. The one invariant: order and sentences of wire_job_check() are compared by the
+ * tests of existing clients. */
 #include "proto/wire_job.h"
 
 #include "base/time.h"
 #include "proto/members.h"
+#include <string.h>
 
 /* Old clients send any priority and rely on its being ignored, so a wrong one is never an error. */
 static int64_t priority_of(Json value) {
@@ -98,8 +99,8 @@ Err wire_job_check(WireJob *job, Error *error) {
     if (job->queue.len > 0 && !is_name(job->queue)) {
         int shown = job->queue.len > 80 ? 80 : (int)job->queue.len;
         return error_set(error, ERR_INVALID,
-                         "cannot get \"%.*s\" queue: queue names must match [A-Za-z0-9._:-]+", shown,
-                         job->queue.ptr);
+                         "cannot get \"%.*s\" queue: queue names must match [A-Za-z0-9._:-]+",
+                         shown, job->queue.ptr);
     }
     return OK;
 }
@@ -119,8 +120,16 @@ static void put_str(JsonWriter *writer, const char *key, Str value) {
     if (value.len > 0) json_put_string(writer, key, value);
 }
 
+/* Kept byte for byte unless it has line ends, which clients that read line by line can't take. */
 static void put_raw(JsonWriter *writer, const char *key, Json value) {
-    if (value.text.ptr) json_put_raw(writer, key, value.text);
+    if (!value.text.ptr) return;
+    if (!memchr(value.text.ptr, '\n', value.text.len) &&
+        !memchr(value.text.ptr, '\r', value.text.len)) {
+        json_put_raw(writer, key, value.text);
+        return;
+    }
+    json_put_raw(writer, key, STR("")); /* the key and the comma, then the value behind them */
+    json_compact(writer->buf, value);
 }
 
 static void put_positive(JsonWriter *writer, const char *key, int64_t value) {

@@ -35,11 +35,11 @@ typedef struct WireJob {
     int64_t priority;    /* 1..9; WIRE_PRIORITY_DEFAULT when absent or not such a number */
     Str created_at;
     Str enqueued_at;
-    Json custom;         /* object or absent */
-    Json failure;        /* object or absent */
+    Json custom;  /* object or absent */
+    Json failure; /* object or absent */
 
     /* Only between the two ends of an opted-in connection (TFETCH). */
-    int64_t fence;       /* 0: none */
+    int64_t fence; /* 0: none */
     int64_t lease_ms;
     int64_t attempt;
     int64_t timeout_ms;
@@ -48,21 +48,21 @@ typedef struct WireJob {
     Str traceparent;
 } WireJob;
 
-/* Reads the members of one object out of a checked document; types only. Unknown members are dropped,
- * null counts as absent. ERR_INVALID with code "invalid-json" and "invalid JSON: …". */
+/* Reads the members of one object out of a checked document; types only. Unknown members are
+ * dropped, null counts as absent. ERR_INVALID with code "invalid-json" and "invalid JSON: …". */
 Err wire_job_read(Json object, Arena *arena, WireJob *ret, Error *error) must_check;
 
 /* The same for a job out of TFETCH: with the members of the lease (jid, jobtype and a fence > 0 are
  * required), and args of any kind. */
 Err wire_job_read_leased(Json object, Arena *arena, WireJob *ret, Error *error) must_check;
 
-/* The protocol's checks of a pushed job, in its order: jid, jobtype, args, reserve_for, at, queue; sets
- * at_us. ERR_INVALID; the message is what stands behind "-ERR ". */
+/* The protocol's checks of a pushed job, in its order: jid, jobtype, args, reserve_for, at,
+ * queue; sets at_us. ERR_INVALID; the message is what stands behind "-ERR ". */
 Err wire_job_check(WireJob *job, Error *error) must_check;
 
 /* PUSH: a whole document, read and checked. */
 Err wire_job_parse(Str document, Arena *arena, WireJob *ret, Error *error) must_check;
 
-/* Appends the object on one line. reserve_for and retry are always written (clients decode strictly),
- * absent members and those of TFETCH with value 0 are left out. */
+/* Appends the object on one line. reserve_for and retry are always written (clients decode
+ * strictly), absent members and those of TFETCH with value 0 are left out. */
 void wire_job_write(Buf *buf, const WireJob *job);

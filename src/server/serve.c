@@ -1,0 +1,350 @@
+/* The node's life: opened bottom up (data, keys, store, broker, engine, ports, worker), run on one loop, drained
+ * top down. Invariant: a port answers only while everything beneath it is open. */
+#include "server/serve.h"
+
+#include "api/api.h"
+#include "auth/token.h"
+#include "base/clock.h"
+#include "base/time.h"
+#include "broker/broker.h"
+#include "engine/engine.h"
+#include "gateway/gateway.h"
+#include "net/http_server.h"
+#include "server/data_directory.h"
+#include "server/store_clock.h"
+#include "server/worker_child.h"
+#include "store/store.h"
+#include "telemetry/log.h"
+#include "telemetry/metric.h"
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define DRAIN_MOST_US (30 * US_PER_S) /* then connections are closed whatever they do */
+#define CLOCK_SKEW_WARN_US US_PER_S
+enum { OPEN_BYTES_MAX = 256 * 1024 * 1024 };
+
+const char takt_version[] = TAKT_VERSION;
+
+typedef struct Node {
+    const Config *config;
+    const ServeOptions *options;
+    Loop *loop;
+    StoreClock clock;
+    TokenKeys *tokens;
+    Store *store;
+    Broker *broker;
+    Engine *engine;
+    Api *api;
+    HttpServer *http;
+    Gateway *gateway;
+    WorkerChild worker;
+    LoopTimer wake, second, drain;
+    LoopTask flush;
+    int64_t drain_until_us;
+    bool draining;
+    char host[256];
+} Node;
+
+/* ---- what store and engine ask of the node ---- */
+
+static void store_post(void *context, void (*function)(void *), void *argument) {
+    Node *node = context;
+    loop_post(node->loop, function, argument);
+}
+
+static int64_t node_now_us(void *context) {
+    const Node *node = context;
+    return store_clock_now_us(&node->clock);
+}
+
+static void engine_wake_at(void *context, int64_t at_us) {
+    Node *node = context;
+    int64_t delay_us = at_us - node_now_us(node);
+    loop_timer_after(&node->wake, delay_us > 0 ? delay_us : 0);
+}
+
+static void engine_soon(void *context) {
+    Node *node = context;
+    loop_defer(node->loop, LOOP_BATCH, &node->flush);
+}
+
+static void on_wake(void *owner) {
+    engine_tick(((Node *)owner)->engine);
+}
+
+static void on_flush(void *owner) {
+    engine_flush(((Node *)owner)->engine);
+}
+
+static void on_second(void *owner) {
+    Node *node = owner;
+    int64_t skew_us = store_clock_follow(&node->clock);
+    if (skew_us > CLOCK_SKEW_WARN_US || skew_us < -CLOCK_SKEW_WARN_US) {
+        log_warn("clock.jumped", kv_int("by_ms", skew_us / US_PER_MS));
+    }
+    metric_set(METRIC_STORE_UP, NULL, engine_store_is_up(node->engine) ? 1 : 0);
+    metric_set(METRIC_BROKER_UP, NULL, 1);
+    log_flush_repeats();
+    loop_timer_after(&node->second, US_PER_S);
+}
+
+/* ---- drain ---- */
+
+static void on_drain_look(void *owner) {
+    Node *node = owner;
+    bool over = loop_now_us(node->loop) >= node->drain_until_us;
+    bool worker_gone = !worker_child_is_running(&node->worker);
+    if (over || (worker_gone && engine_is_idle(node->engine))) {
+        loop_stop(node->loop);
+    } else {
+        loop_timer_after(&node->drain, US_PER_S / 20);
+    }
+}
+
+static void on_terminate(void *owner) {
+    Node *node = owner;
+    if (node->draining) {
+        loop_stop(node->loop);
+        return;
+    }
+    node->draining = true;
+    log_info("node.draining", kv_int("most_ms", DRAIN_MOST_US / US_PER_MS));
+    worker_child_stop(&node->worker);
+    engine_drain(node->engine);
+    api_drain(node->api);
+    http_server_drain(node->http);
+    gateway_stop_accepting(node->gateway);
+    node->drain_until_us = loop_now_us(node->loop) + DRAIN_MOST_US;
+    loop_timer_after(&node->drain, US_PER_S / 20);
+}
+
+/* ---- reload ---- */
+
+static void apply_log(const Config *config) {
+    LogLevel level = LEVEL_INFO;
+    LogFormat format = LOG_JSON;
+    if (log_level_parse(config->log.level, &level)) log_set_level(level);
+    if (log_format_parse(config->log.format, &format)) log_set_format(format);
+}
+
+static void on_reload(void *owner) {
+    Node *node = owner;
+    Config *fresh = NULL;
+    ConfigReport report;
+    Error error;
+    config_report_init(&report);
+    if (config_load(node->options->source, &fresh, &report, &error) != OK) {
+        log_error("config.reload-refused", kv_error(&error), kv_str("problems", buf_str(&report.errors)));
+    } else {
+        Buf now, restart;
+        buf_init(&now, 64 * 1024);
+        buf_init(&restart, 64 * 1024);
+        config_compare(node->config, fresh, &now, &restart);
+        apply_log(fresh);
+        log_info("config.reloaded", kv_str("in_force", buf_str(&now)),
+                 kv_str("needs_restart", buf_str(&restart)));
+        buf_done(&now);
+        buf_done(&restart);
+    }
+    config_free(fresh);
+    config_report_done(&report);
+}
+
+static void on_child(void *owner) {
+    worker_child_reap(&((Node *)owner)->worker);
+}
+
+/* ---- opening ---- */
+
+static Err load_keys(Node *node, Error *error) {
+    const Config *config = node->config;
+    node->tokens = token_keys_new();
+    if (config->auth.keys.count == 0) {
+        return token_keys_load_or_make(node->tokens, config->data.ptr, error);
+    }
+    for (size_t i = 0; i < config->auth.keys.count; i++) {
+        TRY(token_keys_load(node->tokens, config->auth.keys.items[i].ptr, error));
+    }
+    return OK;
+}
+
+static Err open_engine(Node *node, Error *error) {
+    const Config *config = node->config;
+    StoreIo store_io = {.post = store_post, .now_us = node_now_us, .context = node};
+    Buf url;
+    buf_init(&url, 8192);
+    buf_format(&url, "sqlite:%s", config->store.path.ptr);
+    Err err = store_open(&node->store, buf_str(&url), &store_io, error);
+    buf_done(&url);
+    TRY(err);
+    TRY(broker_open(&node->broker, STR("memory:"), error));
+    EngineIo io = {
+        .now_us = node_now_us, .wake_at = engine_wake_at, .soon = engine_soon, .context = node};
+    check(getrandom(&io.seed, sizeof io.seed, 0) == sizeof io.seed);
+    EngineOptions options = {
+        .keep_finished_ms = config->retention.finished_ms,
+        .keep_dead_ms = config->retention.dead_ms,
+        .max_open_bytes = OPEN_BYTES_MAX,
+        .node = str_from(node->host),
+    };
+    node->engine = engine_new(node->store, node->broker, &io, &options);
+    engine_start(node->engine);
+    return OK;
+}
+
+static void format_address(char *text, size_t size, const ConfigAddress *address) {
+    bool ipv6 = false;
+    for (size_t i = 0; i < address->host.len; i++) {
+        ipv6 |= address->host.ptr[i] == ':';
+    }
+    snprintf(text, size, ipv6 ? "[" STR_FMT "]:%d" : STR_FMT ":%d", STR_ARG(address->host),
+             (int)address->port);
+}
+
+static Err open_http(Node *node, Error *error) {
+    const Config *config = node->config;
+    char address[300];
+    format_address(address, sizeof address, &config->http.listen);
+    ApiOptions api = {
+        .loop = node->loop,
+        .engine = node->engine,
+        .tokens = node->tokens,
+        .metrics_auth = config->http.metrics_auth,
+        .max_args = (size_t)config->limits.args,
+        .max_bulk = (size_t)config->limits.bulk,
+        .token_ttl_ms = config->auth.token_ttl_ms,
+        .version = takt_version,
+        .base_path = config->http.base_path,
+        .node = str_from(node->host),
+    };
+    node->api = api_new(&api);
+    HttpServerOptions options = {
+        .address = address,
+        .max_connections = (size_t)config->limits.connections,
+        .limits = {.body_max = (uint64_t)config->limits.body},
+        .handler = api_handle,
+        .on_answer = api_answered,
+        .owner = node->api,
+    };
+    TRY(http_server_open(node->loop, &options, &node->http, error));
+    log_info("http.listening", kv_text("address", http_server_address(node->http)));
+    return OK;
+}
+
+static Err open_gateway(Node *node, Error *error) {
+    const Config *config = node->config;
+    char address[300];
+    format_address(address, sizeof address, &config->protocol.listen);
+    RoleSet roles = 0;
+    for (size_t i = 0; i < config->protocol.roles.count; i++) {
+        Role role;
+        if (role_parse(config->protocol.roles.items[i], &role)) roles |= role_bits(role);
+    }
+    Str password = config->protocol.password.text;
+    GatewayOptions options = {
+        .listen = address,
+        .password = password.len > 0 ? password : (Str){0},
+        .roles = roles,
+        .allow_flush = config->protocol.allow_flush,
+        .max_connections = (size_t)config->limits.connections,
+        .max_line = (size_t)config->limits.body,
+        .max_args = (size_t)config->limits.args,
+        .tokens = node->tokens,
+        .version = takt_version,
+    };
+    TRY(gateway_open(node->loop, node->engine, &options, &node->gateway, error));
+    log_info("protocol.listening", kv_text("address", address));
+    return OK;
+}
+
+static Err watch_signals(Node *node, Error *error) {
+    TRY(loop_signal(node->loop, SIGTERM, on_terminate, node, error));
+    TRY(loop_signal(node->loop, SIGINT, on_terminate, node, error));
+    TRY(loop_signal(node->loop, SIGHUP, on_reload, node, error));
+    return loop_signal(node->loop, SIGCHLD, on_child, node, error);
+}
+
+/* As many descriptors as the limits of connections may ask for, where the system allows it. */
+static void raise_descriptors(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static Err node_open(Node *node, Error *error) {
+    const Config *config = node->config;
+    raise_descriptors();
+    apply_log(config);
+    TRY(data_directory_make(config->data.ptr, error));
+    TRY(load_keys(node, error));
+    TRY(watch_signals(node, error));
+    TRY(open_engine(node, error));
+    TRY(admin_token_write(config->data.ptr, node->tokens, error));
+    TRY(open_http(node, error));
+    TRY(open_gateway(node, error));
+    node->worker = (WorkerChild){
+        .loop = node->loop,
+        .config = config,
+        .program = node->options->program,
+        .config_path = node->options->source ? node->options->source->path : NULL,
+        .port = gateway_port(node->gateway),
+    };
+    worker_child_start(&node->worker);
+    loop_timer_after(&node->second, US_PER_S);
+    metric_set(METRIC_BUILD_INFO, LABELS(str_from(takt_version)), 1);
+    metric_set(METRIC_STORE_UP, NULL, 1);
+    metric_set(METRIC_BROKER_UP, NULL, 1);
+    return OK;
+}
+
+static void node_close(Node *node) {
+    loop_timer_cancel(&node->wake);
+    loop_timer_cancel(&node->second);
+    loop_timer_cancel(&node->drain);
+    if (node->worker.loop) worker_child_stop(&node->worker);
+    gateway_close(node->gateway);
+    http_server_close(node->http);
+    /* What the store still answers finds its way home before the engine goes. */
+    if (node->engine) {
+        engine_drain(node->engine);
+        loop_timer_cancel(&node->wake);
+        store_close(node->store);
+        LoopTimer last;
+        loop_timer_init(&last, node->loop, (LoopFn *)loop_stop, node->loop);
+        loop_timer_after(&last, 0);
+        loop_run(node->loop);
+        loop_timer_cancel(&node->wake);
+        loop_task_cancel(&node->flush);
+    }
+    metric_reset();
+    api_free(node->api);
+    engine_free(node->engine);
+    broker_close(node->broker);
+    token_keys_free(node->tokens);
+}
+
+Err serve(const ServeOptions *options, Error *error) {
+    Node node = {.config = options->config, .options = options, .loop = loop_new()};
+    store_clock_init(&node.clock);
+    loop_timer_init(&node.wake, node.loop, on_wake, &node);
+    loop_timer_init(&node.second, node.loop, on_second, &node);
+    loop_timer_init(&node.drain, node.loop, on_drain_look, &node);
+    loop_task_init(&node.flush, on_flush, &node);
+    if (gethostname(node.host, sizeof node.host - 1) != 0) node.host[0] = '\0';
+    Err err = node_open(&node, error);
+    if (err == OK) {
+        log_info("node.started", kv_text("version", takt_version), kv_str("data", node.config->data));
+        loop_run(node.loop);
+        log_info("node.stopped");
+    }
+    node_close(&node);
+    loop_free(node.loop);
+    log_flush_repeats();
+    return err;
+}

@@ -1,0 +1,152 @@
+/* Jobs in and leases kept. The one invariant: a lease counts from when the beat that was
+ * answered was sent, never from when the answer came. */
+#include "base/clock.h"
+#include "base/time.h"
+#include "telemetry/log.h"
+#include "worker/slots.h"
+#include <stdio.h>
+#include <unistd.h>
+
+enum {
+    FETCH_WAIT_MS = 10000,
+    FETCH_PAUSE_MS = 1000, /* after an error */
+    BEAT_WAIT_MAX_MS = 10000,
+    ANSWER_MS = 5000, /* beyond the wait that was asked for */
+};
+
+/* ---- fetching ---- */
+
+static void fetch_again(void *owner) {
+    lease_fetch(owner);
+}
+
+void lease_fetch(Worker *worker) {
+    int64_t free_slots = worker->config->concurrency - (int64_t)worker->slot_count;
+    bool wanted = worker->phase == PHASE_RUNNING && free_slots > 0 && worker->renewed_us > 0;
+    if (!wanted || !link_is_open(&worker->fetch) || link_is_busy(&worker->fetch)) return;
+    if (loop_timer_is_set(&worker->fetch_again)) return;
+    const TakeRequest request = {.queues = (Str *)(uintptr_t)worker->config->queues,
+                                 .queue_count = worker->config->queue_count,
+                                 .n = free_slots < TAKE_MAX ? free_slots : TAKE_MAX,
+                                 .wait_ms = FETCH_WAIT_MS};
+    take_request_write(link_begin(&worker->fetch, STR("TFETCH")), &request);
+    link_send(&worker->fetch, FETCH_WAIT_MS + ANSWER_MS);
+}
+
+static void fetch_later(Worker *worker, const char *why) {
+    log_warn("worker.fetch_failed", kv_text("error", why));
+    loop_timer_after(&worker->fetch_again, FETCH_PAUSE_MS * US_PER_MS);
+}
+
+static void on_fetched(void *owner, const Reply *reply) {
+    Worker *worker = owner;
+    Arena arena = {0};
+    WireJob *jobs;
+    size_t count;
+    Error error = {0};
+    if (reply->kind != REPLY_BULK) {
+        error_set(&error, ERR_INVALID, "%.*s", reply->text.len > 200 ? 200 : (int)reply->text.len,
+                  reply->text.ptr);
+        fetch_later(worker, error.message);
+    } else if (take_reply_parse(reply->text, &arena, &jobs, &count, &error) != OK) {
+        fetch_later(worker, error.message);
+    } else {
+        int64_t lease_ms = worker->lease_ms;
+        for (size_t i = 0; i < count; i++)
+            slots_start(worker, &jobs[i]);
+        /* the beat that is parked would come back too late for them */
+        if (worker->lease_ms < lease_ms) link_break(&worker->beat, "leases became shorter");
+    }
+    arena_done(&arena);
+    lease_fetch(worker);
+}
+
+static void on_fetch_open(void *owner) {
+    lease_fetch(owner);
+}
+
+static void on_fetch_down(void *owner) {
+    Worker *worker = owner;
+    if (worker->fetch.refusal.err == ERR_DENIED && !worker->fetch.was_open) {
+        worker_abort(worker, &worker->fetch.refusal);
+    }
+    worker_check_done(worker);
+}
+
+/* ---- beats ---- */
+
+static int64_t resident_kb(void) {
+    long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (!file) return 0;
+    if (fscanf(file, "%*s %ld", &pages) != 1) pages = 0;
+    fclose(file);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* The first beat on a connection asks to be answered at once: jobs are fetched once it is. */
+static void beat(Worker *worker, int64_t wait_ms) {
+    const BeatRequest request = {.wid = worker->identity.wid,
+                                 .current_state =
+                                     worker->phase == PHASE_RUNNING ? STR("") : STR("quiet"),
+                                 .rss_kb = resident_kb(),
+                                 .parked = true,
+                                 .wait_ms = wait_ms};
+    worker->last_beat_us = clock_mono_us();
+    beat_request_write(link_begin(&worker->beat, STR("BEAT")), &request);
+    link_send(&worker->beat, wait_ms + ANSWER_MS);
+}
+
+static void on_beat_open(void *owner) {
+    beat(owner, 0);
+}
+
+static void obey(Worker *worker, const BeatReply *reply) {
+    for (size_t i = 0; i < reply->cancel_count; i++)
+        slots_cancel(worker, reply->cancel[i]);
+    switch (reply->state) {
+    case WORKER_RUNNING: break;
+    case WORKER_QUIET:
+    case WORKER_TERMINATE:
+        if (worker->phase == PHASE_RUNNING) {
+            log_info("worker.told_to_stop", kv_int("running", (int64_t)worker->slot_count));
+            worker_drain(worker);
+        }
+        break;
+    }
+}
+
+static void on_beaten(void *owner, const Reply *reply) {
+    Worker *worker = owner;
+    Arena arena = {0};
+    BeatReply answer = {0};
+    Error error = {0};
+    if (reply->kind == REPLY_ERROR) {
+        /* such as an unknown worker after the server forgot it: a new login makes it known */
+        link_break(&worker->beat, "the server refuses the heartbeat");
+        return;
+    }
+    if (reply->kind == REPLY_BULK && beat_reply_parse(reply->text, &arena, &answer, &error) != OK) {
+        link_break(&worker->beat, error.message);
+        arena_done(&arena);
+        return;
+    }
+    worker->renewed_us = worker->last_beat_us;
+    slots_extend(worker);
+    obey(worker, &answer);
+    arena_done(&arena);
+    lease_fetch(worker);
+    int64_t wait_ms = worker->lease_ms / 3;
+    beat(worker, wait_ms < BEAT_WAIT_MAX_MS ? wait_ms : BEAT_WAIT_MAX_MS);
+}
+
+void lease_init(Worker *worker) {
+    static const LinkHandler fetch = {
+        .on_open = on_fetch_open, .on_reply = on_fetched, .on_down = on_fetch_down};
+    static const LinkHandler beats = {.on_open = on_beat_open, .on_reply = on_beaten};
+    loop_timer_init(&worker->fetch_again, worker->loop, fetch_again, worker);
+    link_init(&worker->fetch, "fetch", worker->loop, worker->config, &worker->identity, &fetch,
+              worker);
+    link_init(&worker->beat, "beat", worker->loop, worker->config, &worker->identity, &beats,
+              worker);
+}

@@ -1,0 +1,90 @@
+/* The running worker: its links, its slots and what it knows of its leases. Private to this folder.
+ *
+ * worker.c    life: start, signals, drain, end
+ * lease.c     the fetch and the beat link: jobs and cancels in, leases kept
+ * slots.c     the jobs that run: descriptors on the loop, stops, strays
+ * report.c    the report link: output, progress and outcomes out */
+#pragma once
+
+#include "base/list.h"
+#include "worker/link.h"
+#include "worker/run.h"
+
+typedef enum WorkerPhase {
+    PHASE_RUNNING,
+    PHASE_DRAINING, /* fetches no more; what runs goes on */
+    PHASE_STOPPING, /* what runs is being ended */
+} WorkerPhase;
+
+typedef struct Slot {
+    ListNode node;
+    struct Worker *worker;
+    Run *run;
+    struct event *events[RUN_STREAMS]; /* NULL where the stream is closed */
+    int64_t ended_us;                  /* when the command was seen to be gone; 0 before */
+    int64_t logged_us;                 /* when output was last sent */
+    int64_t tries;                     /* reports of the outcome that were put off by the server */
+    bool in_report;                    /* its outcome is in the TDONE under way */
+    bool stopped;                      /* it was told to stop */
+} Slot;
+
+typedef enum ReportCommand { SENT_NOTHING, SENT_LOG, SENT_PROGRESS, SENT_OUTCOMES } ReportCommand;
+
+typedef struct Worker {
+    const WorkerConfig *config;
+    Loop *loop;
+    SessionIdentity identity;
+    Arena arena; /* of the identity */
+    Link fetch;
+    Link beat;
+    Link report;
+    List slots;
+    size_t slot_count;
+    WorkerPhase phase;
+    LoopTimer tick; /* while there are slots */
+    LoopTimer fetch_again;
+    LoopTimer drain;
+    LoopTimer half_closed;
+    int64_t last_beat_us; /* when the BEAT under way was sent */
+    int64_t renewed_us;   /* when the last answered BEAT was sent; 0: none */
+    int64_t lease_ms;     /* the shortest seen */
+    ReportCommand sent;
+    size_t sent_log_len;
+    struct Slot *sent_slot; /* of SENT_LOG and SENT_PROGRESS; NULL when it is gone */
+    int64_t report_not_before_us;
+    Error ended; /* why, when not by being told */
+} Worker;
+
+/* ---- slots.c ---- */
+
+/* Starts a job; takes over nothing of `job`. */
+void slots_start(Worker *worker, const WireJob *job);
+void slots_cancel(Worker *worker, Str jid);
+void slots_stop_all(Worker *worker, StopReason reason, int64_t grace_ms);
+void slots_extend(Worker *worker);
+/* Lets a slot go once its outcome is settled. */
+void slots_remove(Worker *worker, Slot *slot);
+/* Reaps what has ended, and kills what a killed reaper left to us. */
+void slots_reap(Worker *worker);
+/* Microseconds at which everything under this lease must be gone. */
+int64_t slots_lease_us(const Worker *worker, int64_t lease_ms);
+
+/* ---- lease.c ---- */
+
+void lease_init(Worker *worker);
+/* Fetches when there is a free slot and nothing speaks against it. */
+void lease_fetch(Worker *worker);
+
+/* ---- report.c ---- */
+
+void report_init(Worker *worker);
+/* Sends the next of what is due. */
+void report_pump(Worker *worker);
+
+/* ---- worker.c ---- */
+
+void worker_drain(Worker *worker);
+/* Ends the loop when there is nothing left to do. */
+void worker_check_done(Worker *worker);
+/* Ends the loop with an error. */
+void worker_abort(Worker *worker, const Error *error);

@@ -1,0 +1,23 @@
+/* What every store keeps: run by each adapter's test with its own opener. */
+#pragma once
+
+#include "store_fixture.h"
+
+/* Runs the whole suite; returns cmocka's count of failed tests. */
+int store_contract(const StoreSuite *suite);
+
+/* Its parts, as rows for cmocka: writing (store_contract_write.c) and reading (store_contract_read.c). */
+typedef struct StoreCase {
+    const char *name;
+    void (*run)(StoreTest *test);
+} StoreCase;
+
+extern const StoreCase store_write_cases[];
+extern const size_t store_write_case_count;
+extern const StoreCase store_read_cases[];
+extern const size_t store_read_case_count;
+
+/* The same random batches on two stores: every row and every answer is the same, and the counts are those
+ * of a recount. */
+void store_random_walk(const StoreSuite *first, const StoreSuite *second, uint64_t seed,
+                       unsigned batches);

@@ -1,0 +1,127 @@
+// A node of its own for a test: fresh data directory, free ports, its log, its API, its commands.
+const fs = require("node:fs");
+const net = require("node:net");
+const path = require("node:path");
+const processes = require("./process");
+const { Api } = require("./api");
+const { Wire } = require("./wire");
+const { sleep, until } = require("./wait");
+
+const root = path.resolve(__dirname, "..", "..", "..");
+const binary = process.env.TAKT_BIN || process.env.TAKT || path.join(root, "build", "takt");
+
+/** Free ports of loopback, all different. */
+async function freePorts(count) {
+  const servers = [];
+  for (let i = 0; i < count; i++) {
+    const server = net.createServer();
+    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+    servers.push(server);
+  }
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** The environment without any TAKT_ variable of the caller. */
+function cleanEnvironment(more = {}) {
+  const kept = Object.entries(process.env).filter(([name]) => !/^(TAKT|FAKTORY)_?/.test(name));
+  return { ...Object.fromEntries(kept), ...more };
+}
+
+class Takt {
+  /**
+   * Starts a node and waits until it is ready. Options: `config` (YAML text), `env`, `flags`, `data` (a
+   * directory to use again).
+   */
+  static async start(options = {}) {
+    const takt = new Takt();
+    takt.options = options;
+    takt.data = options.data || path.join(processes.temporaryDirectory(), "data");
+    [takt.httpPort, takt.port] = await freePorts(2);
+    takt.url = `http://127.0.0.1:${takt.httpPort}`;
+    takt.wireUrl = `tcp://127.0.0.1:${takt.port}`;
+    if (options.config) {
+      takt.configPath = path.join(processes.temporaryDirectory(), "takt.yaml");
+      fs.writeFileSync(takt.configPath, options.config);
+    }
+    await takt.up();
+    return takt;
+  }
+
+  /** Starts it (again) on the same data and ports. */
+  async up() {
+    const flags = ["serve", "--data", this.data, "--http", `127.0.0.1:${this.httpPort}`];
+    flags.push("--worker", `127.0.0.1:${this.port}`, ...(this.options.flags || []));
+    if (this.configPath) flags.push("--config", this.configPath);
+    this.node = processes.start(binary, flags, { env: cleanEnvironment(this.options.env) });
+    await until(
+      "the node is ready",
+      async () => {
+        if (this.node.ended) throw new Error(`the node ended:\n${this.node.stderr.slice(-3000)}`);
+        return fetch(`${this.url}/readyz`).then((answer) => answer.ok, () => false);
+      },
+      15000,
+    );
+    this.token = fs.readFileSync(path.join(this.data, "admin.token"), "utf8").trim();
+    this.api = new Api(this.url, this.token);
+  }
+
+  get log() {
+    return this.node.stderr;
+  }
+
+  /** kill -9, and waits until it is gone. */
+  async kill() {
+    this.node.kill("SIGKILL");
+    await this.node.exited;
+  }
+
+  /** SIGTERM; kills it when it does not end within 35 s. Returns {code, signal}. */
+  async stop() {
+    this.node.kill("SIGTERM");
+    const timer = setTimeout(() => this.node.kill("SIGKILL"), 35000);
+    const end = await this.node.exited;
+    clearTimeout(timer);
+    return end;
+  }
+
+  /** kill -9 and start on the same data. */
+  async restart() {
+    await this.kill();
+    await this.up();
+  }
+
+  /** For the end of a test file: gone at once. */
+  async end() {
+    await this.kill();
+    await sleep(0);
+  }
+
+  /** A connection of the worker protocol, greeted. See Wire.connect(). */
+  wire(hello = {}, options = {}) {
+    return Wire.connect(this.port, hello, options);
+  }
+
+  /** An opted-in worker's connection. */
+  worker(wid, options = {}) {
+    return Wire.connect(this.port, { wid, hostname: "test", pid: 1, labels: [], takt: {} }, options);
+  }
+
+  /** Runs `takt …` against this node as admin: {code, stdout, stderr}. */
+  cli(args, { env, ...options } = {}) {
+    const own = cleanEnvironment({ TAKT_SERVER: this.url, TAKT_TOKEN: this.token, ...env });
+    return processes.run(binary, args, { env: own, ...options });
+  }
+
+  /** Starts `takt worker` for these types; ends with the test process. */
+  startWorker({ types, queues = ["default"], concurrency = 4, env, flags = [] }) {
+    const config = path.join(processes.temporaryDirectory(), "worker.yaml");
+    fs.writeFileSync(config, `types: ${JSON.stringify(types)}\n`);
+    const args = ["worker", "--config", config, "--url", this.wireUrl, "--queues", queues.join(",")];
+    args.push("--concurrency", String(concurrency), ...flags);
+    return processes.start(binary, args, { env: cleanEnvironment(env) });
+  }
+}
+
+module.exports = { Takt, binary, root, freePorts, cleanEnvironment };
