@@ -74,8 +74,8 @@ int main(int argc, char **argv) {
     int64_t begun_us = clock_mono_us(), slot = 1;
     for (int64_t done = 0; done < total; done += (int64_t)group, slot += (int64_t)group) {
         for (size_t i = 0; i < group; i++) {
-            jobs[i] = make_job(&maker, &random, ids + i * UUID_TEXT_SIZE,
-                               (Str){text, (size_t)len}, clock_real_us());
+            jobs[i] = make_job(&maker, &random, ids + i * UUID_TEXT_SIZE, (Str){text, (size_t)len},
+                               clock_real_us());
         }
         write_group(&db, SQL_INSERT, FIELDS_ALL, jobs, slot, group);
         for (size_t i = 0; i < group; i++) {

@@ -56,6 +56,10 @@ void api_drain(Api *api) {
     waits_end(api);
 }
 
+size_t api_open(const Api *api) {
+    return api->open;
+}
+
 /* ---- a request ---- */
 
 static void on_abort(HttpRequest *request) {
@@ -75,6 +79,7 @@ static Exchange *exchange_begin(Api *api, HttpRequest *request) {
     if (correlation_id_is_valid(correlation_id)) exchange->correlation_id = correlation_id;
     request->owner = exchange;
     request->on_abort = on_abort;
+    api->open++;
     return exchange;
 }
 
@@ -94,7 +99,8 @@ static void refuse_method(Exchange *exchange, unsigned methods) {
     JsonWriter writer = json_writer(&body);
     problem_write(&writer, &problem, exchange->request->path, exchange->request->id);
     HttpPair header = {STR("Allow"), allow};
-    exchange_answer(exchange, problem.status, "application/problem+json", buf_str(&body), &header, 1);
+    exchange_answer(exchange, problem.status, "application/problem+json", buf_str(&body), &header,
+                    1);
 }
 
 void api_handle(void *owner, HttpRequest *request) {
@@ -125,7 +131,7 @@ void api_handle(void *owner, HttpRequest *request) {
 
 /* Requests that the HTTP layer refused itself never became an exchange. */
 void api_answered(void *owner, const HttpRequest *request) {
-    const Api *api = owner;
+    Api *api = owner;
     const Exchange *exchange = request->owner;
     const char *route = exchange && exchange->route ? exchange->route->path : "none";
     int64_t begun_us = exchange ? exchange->begun_us : request->begun_us;
@@ -134,7 +140,8 @@ void api_answered(void *owner, const HttpRequest *request) {
     char status[12];
     snprintf(status, sizeof status, "%u", request->status);
     metric_add(METRIC_HTTP_REQUESTS, LABELS(str_from(route), method, str_from(status)), 1);
-    metric_observe(METRIC_HTTP_REQUEST, LABELS(str_from(route)), (double)took_us / (double)US_PER_S);
+    metric_observe(METRIC_HTTP_REQUEST, LABELS(str_from(route)),
+                   (double)took_us / (double)US_PER_S);
     log_info("http.request", kv_str("method", method), kv_text("route", route),
              kv_int("status", request->status), kv_double("duration_ms", (double)took_us / 1000),
              kv_str("request_id", request->id),
@@ -142,4 +149,5 @@ void api_answered(void *owner, const HttpRequest *request) {
              kv_str("job_id", exchange ? exchange->job_id : (Str){0}),
              kv_str("subject", exchange ? exchange->principal.subject : (Str){0}),
              kv_str("peer", request->peer_host));
+    if (exchange) api->open--;
 }

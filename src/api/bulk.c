@@ -1,4 +1,5 @@
-/* Many jobs in one call: NDJSON or {"jobs": […]}, all or none, or with ?partial=true the good ones. */
+/* Many jobs in one call: NDJSON or {"jobs": […]}, all or none, or with ?partial=true the good
+ * ones. */
 #include "api/handlers.h"
 
 #include "api/job_input.h"
@@ -175,7 +176,8 @@ static void read_document(Bulk *bulk) {
     if (!exchange_body(exchange, &body)) return;
     Json jobs = body.kind == JSON_OBJECT ? json_member(body, KNOWN[0]) : (Json){0};
     if (!jobs.text.ptr || jobs.kind != JSON_ARRAY) {
-        field_errors_add(bulk->errors, STR("/jobs"), "wrong-type", "{\"jobs\": [job, …]} is expected");
+        field_errors_add(bulk->errors, STR("/jobs"), "wrong-type",
+                         "{\"jobs\": [job, …]} is expected");
     } else if (json_count(body) > 1) {
         Input input = {bulk->errors, exchange->arena, STR("")};
         JsonIter iter = json_iter(body);
@@ -213,7 +215,8 @@ void handle_job_bulk(Exchange *exchange) {
         .correlation_id = exchange->correlation_id,
     };
     if (partial.ptr && !bulk->partial && !str_eq(partial, STR("false"))) {
-        field_errors_add(bulk->errors, STR("/partial"), "invalid-value", "partial must be true or false");
+        field_errors_add(bulk->errors, STR("/partial"), "invalid-value",
+                         "partial must be true or false");
         exchange_fields(exchange, bulk->errors);
         return;
     }

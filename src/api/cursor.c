@@ -31,7 +31,8 @@ static void make_mac(const uint8_t key[CURSOR_KEY_SIZE], Str plain, Str scope,
     buf_add(&text, plain);
     buf_add(&text, scope);
     unsigned len = 0;
-    check(HMAC(EVP_sha256(), key, CURSOR_KEY_SIZE, (const uint8_t *)text.data, text.len, ret, &len));
+    check(
+        HMAC(EVP_sha256(), key, CURSOR_KEY_SIZE, (const uint8_t *)text.data, text.len, ret, &len));
     check(len == SHA256_SIZE);
 }
 

@@ -1,7 +1,8 @@
 /* Cursors of lists: where the next page begins, sealed so that nobody can make one up.
  *
- * A cursor is good for the list it came from only: its scope (route, caller, filters) is part of the MAC
- * (HMAC-SHA256, cut to 128 bits), and so is the time it was given, since it expires. Pure. */
+ * A cursor is good for the list it came from only: its scope (route, caller, filters) is part of
+ * the MAC (HMAC-SHA256, cut to 128 bits), and so is the time it was given, since it expires.
+ * Pure. */
 #pragma once
 
 #include "base/arena.h"
@@ -14,6 +15,7 @@ enum { CURSOR_KEY_SIZE = 32, CURSOR_TTL_S = 24 * 3600 };
 Str cursor_seal(const uint8_t key[CURSOR_KEY_SIZE], Str scope, int64_t position, int64_t now_us,
                 Arena *arena);
 
-/* ERR_INVALID "invalid-cursor" when it is forged, of another list, or expired: which is not told. */
+/* ERR_INVALID "invalid-cursor" when it is forged, of another list, or expired: which is not
+ * told. */
 Err cursor_open(const uint8_t key[CURSOR_KEY_SIZE], Str scope, Str text, int64_t now_us,
                 int64_t *ret_position, Error *error) must_check;

@@ -158,8 +158,9 @@ bool exchange_check_queries(Exchange *exchange) {
         Str name = request->parameters[i].name;
         if (is_named(known, count, name)) continue;
         Str near = str_nearest(name, known, count);
-        input_fail(&input, name, "unknown-filter", "there is no query parameter of this name here%s"
-                   STR_FMT "%s", near.ptr ? ": did you mean " : "", STR_ARG(near), near.ptr ? "?" : "");
+        input_fail(&input, name, "unknown-filter",
+                   "there is no query parameter of this name here%s" STR_FMT "%s",
+                   near.ptr ? ": did you mean " : "", STR_ARG(near), near.ptr ? "?" : "");
     }
     if (errors->count == 0) return true;
     exchange_fields(exchange, errors);
@@ -168,7 +169,8 @@ bool exchange_check_queries(Exchange *exchange) {
 
 /* ---- pages ---- */
 
-/* What a cursor is bound to: route, caller and all parameters but those that may change between pages. */
+/* What a cursor is bound to: route, caller and all parameters but those that may change between
+ * pages. */
 static Str page_scope(const Exchange *exchange) {
     const HttpRequest *request = exchange->request;
     cleanup(buf_done) Buf buf;
@@ -202,8 +204,8 @@ Err exchange_page(const Exchange *exchange, FieldErrors *errors, Page *ret, Erro
     }
     *ret = (Page){.limit = (size_t)number, .scope = page_scope(exchange)};
     if (!cursor.ptr) return OK;
-    return cursor_open(exchange->api->cursor_key, ret->scope, cursor, exchange->now_us, &ret->position,
-                       error);
+    return cursor_open(exchange->api->cursor_key, ret->scope, cursor, exchange->now_us,
+                       &ret->position, error);
 }
 
 void exchange_next(const Exchange *exchange, const Page *page, int64_t position,

@@ -15,7 +15,8 @@ struct Api {
     size_t base_count;
     uint8_t cursor_key[CURSOR_KEY_SIZE];
     Buf openapi;
-    List waits; /* Wait.node, jobs_wait.c */
+    List waits;  /* Wait.node, jobs_wait.c */
+    size_t open; /* requests not yet answered */
     bool draining;
     int64_t started_us;
     const Query *collected; /* the queues, while /metrics is being written */
@@ -25,12 +26,12 @@ struct Exchange {
     Api *api;
     Engine *engine;
     HttpRequest *request;
-    Arena *arena; /* the request's */
+    Arena *arena;       /* the request's */
     const Route *route; /* NULL: none was found */
     Str parameters[ROUTE_PARAMETERS];
     Principal principal;
-    int64_t now_us;   /* the store's clock at its begin */
-    int64_t begun_us; /* the loop's */
+    int64_t now_us;     /* the store's clock at its begin */
+    int64_t begun_us;   /* the loop's */
     Str correlation_id; /* of the request, or absent; for the log */
     Str job_id;         /* for the log, or absent */
     /* The client is gone: what only waits may end. May be NULL. */
@@ -75,9 +76,11 @@ typedef struct Page {
     Str scope;        /* of its cursors */
 } Page;
 /* limit and cursor; notes in errors what is wrong with the limit. A bad cursor is ERR_INVALID. */
-Err exchange_page(const Exchange *exchange, FieldErrors *errors, Page *ret, Error *error) must_check;
+Err exchange_page(const Exchange *exchange, FieldErrors *errors, Page *ret, Error *error)
+    must_check;
 /* Writes `"next": …`; position 0 is null. */
-void exchange_next(const Exchange *exchange, const Page *page, int64_t position, JsonWriter *writer);
+void exchange_next(const Exchange *exchange, const Page *page, int64_t position,
+                   JsonWriter *writer);
 
 /* Writes a time as RFC 3339, 0 as null. */
 void put_time(JsonWriter *writer, const char *key, int64_t time_us);

@@ -1,4 +1,5 @@
-/* Before a handler runs: who is it (bearer token), may they (role), and can we talk (media types)? */
+/* Before a handler runs: who is it (bearer token), may they (role), and can we talk (media
+ * types)? */
 #include "api/exchange.h"
 
 #include "api/input.h"
@@ -34,12 +35,14 @@ static bool authenticate(Exchange *exchange) {
     Str scheme = str_split(&proof, ' ');
     if (count == 0) {
         count_failure("missing");
-        exchange_fail(exchange, "unauthorized", "send a token in the header Authorization: Bearer …");
+        exchange_fail(exchange, "unauthorized",
+                      "send a token in the header Authorization: Bearer …");
         return false;
     }
     if (count > 1 || !str_eq_ignore_case(scheme, STR("Bearer")) || !proof.ptr) {
         count_failure(token_verdict_name(TOKEN_MALFORMED));
-        exchange_fail(exchange, "unauthorized", "one header Authorization: Bearer TOKEN is expected");
+        exchange_fail(exchange, "unauthorized",
+                      "one header Authorization: Bearer TOKEN is expected");
         return false;
     }
     Principal principal;
@@ -57,8 +60,8 @@ static bool authorize(Exchange *exchange, Action action) {
     if (access_allows(&exchange->principal, action)) return true;
     Role role = ROLE_ADMIN;
     bool known = action_least_role(action, &role);
-    exchange_fail(exchange, "forbidden", "this needs the permission %s (role %s)", action_name(action),
-                  known ? role_name(role) : "none");
+    exchange_fail(exchange, "forbidden", "this needs the permission %s (role %s)",
+                  action_name(action), known ? role_name(role) : "none");
     return false;
 }
 
@@ -86,7 +89,8 @@ static bool check_body_type(Exchange *exchange) {
     if (body == BODY_NONE) return true;
     Str encoding = http_request_header(request, STR("Content-Encoding"));
     if (encoding.ptr && !str_eq_ignore_case(encoding, STR("identity"))) {
-        exchange_fail(exchange, "unsupported-encoding", "send the body as it is, without an encoding");
+        exchange_fail(exchange, "unsupported-encoding",
+                      "send the body as it is, without an encoding");
         return false;
     }
     Str header = http_request_header(request, STR("Content-Type"));
@@ -98,7 +102,8 @@ static bool check_body_type(Exchange *exchange) {
                 (str_eq_ignore_case(type, STR("application/json")) ||
                  (body == BODY_BULK && str_eq_ignore_case(type, NDJSON)));
     if (!good) {
-        exchange_fail(exchange, "unsupported-media-type", "Content-Type must be application/json%s in UTF-8",
+        exchange_fail(exchange, "unsupported-media-type",
+                      "Content-Type must be application/json%s in UTF-8",
                       body == BODY_BULK ? " or application/x-ndjson" : "");
     }
     return good;
@@ -157,8 +162,9 @@ static bool check_accept(Exchange *exchange) {
 static bool check_idempotency(Exchange *exchange) {
     bool asked = http_request_header(exchange->request, STR("Idempotency-Key")).ptr != NULL;
     if (!asked || !exchange->route->creates) return true;
-    exchange_fail(exchange, "not-available",
-                  "Idempotency-Key is not available in this version; give each job an id of its own");
+    exchange_fail(
+        exchange, "not-available",
+        "Idempotency-Key is not available in this version; give each job an id of its own");
     return false;
 }
 

@@ -1,4 +1,5 @@
-/* The handlers that the route table names; one file per noun. Each answers its exchange exactly once. */
+/* The handlers that the route table names; one file per noun. Each answers its exchange exactly
+ * once. */
 #pragma once
 
 #include "api/exchange.h"

@@ -41,8 +41,8 @@ static void on_probed(Operation *operation) {
     }
 }
 
-/* Asks the store the way a submit does, through a batch, by an act on a job that can't exist. So a store
- * that was away is found again even when nobody submits because of this answer. */
+/* Asks the store the way a submit does, through a batch, by an act on a job that can't exist. So
+ * a store that was away is found again even when nobody submits because of this answer. */
 void handle_ready(Exchange *exchange) {
     if (exchange->api->draining) {
         answer_status(exchange, 503, "draining", NULL);
@@ -123,7 +123,8 @@ static void on_counted(Query *query) {
     exchange_answer(exchange, 200, METRIC_CONTENT_TYPE, buf_str(&body), NULL, 0);
 }
 
-/* Without the store's answer everything but the queues is shown: that is when metrics matter most. */
+/* Without the store's answer everything but the queues is shown: that is when metrics matter
+ * most. */
 void handle_metrics(Exchange *exchange) {
     Query *query = arena_new(exchange->arena, Query);
     query->kind = QUERY_QUEUES;

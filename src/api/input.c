@@ -58,17 +58,19 @@ void input_unknown(const Input *input, Str member, const Str *known, size_t coun
     Str name = shown(input, member);
     Str near = str_nearest(member, known, count);
     if (near.ptr) {
-        input_fail(input, member, "unknown-member", "unknown member '" STR_FMT "': did you mean " STR_FMT "?",
-                   STR_ARG(name), STR_ARG(near));
+        input_fail(input, member, "unknown-member",
+                   "unknown member '" STR_FMT "': did you mean " STR_FMT "?", STR_ARG(name),
+                   STR_ARG(near));
     } else {
         input_fail(input, member, "unknown-member", "unknown member '" STR_FMT "'", STR_ARG(name));
     }
 }
 
-static bool has_kind(const Input *input, Str member, Json value, JsonKind kind, const char *expected) {
+static bool has_kind(const Input *input, Str member, Json value, JsonKind kind,
+                     const char *expected) {
     if (value.kind == kind) return true;
-    input_fail(input, member, "wrong-type", STR_FMT " must be %s, not %s", STR_ARG(member), expected,
-               json_kind_name(value.kind));
+    input_fail(input, member, "wrong-type", STR_FMT " must be %s, not %s", STR_ARG(member),
+               expected, json_kind_name(value.kind));
     return false;
 }
 
@@ -96,7 +98,8 @@ bool input_name(const Input *input, Str member, Json value, Err (*rule)(Str, Err
     return true;
 }
 
-bool input_int(const Input *input, Str member, Json value, int64_t low, int64_t high, int64_t *ret) {
+bool input_int(const Input *input, Str member, Json value, int64_t low, int64_t high,
+               int64_t *ret) {
     int64_t number;
     if (!json_int64(value, &number)) {
         input_fail(input, member, "not-an-integer",
@@ -137,7 +140,8 @@ bool input_duration(const Input *input, Str member, Json value, int64_t low_ms, 
     Str text;
     Error error;
     int64_t ms;
-    if (!read_text_as(input, member, value, "invalid-duration", "a duration like \"1h30m\"", &text)) {
+    if (!read_text_as(input, member, value, "invalid-duration", "a duration like \"1h30m\"",
+                      &text)) {
         return false;
     }
     if (duration_parse(text, &ms, &error) != OK) {
@@ -157,7 +161,8 @@ bool input_time(const Input *input, Str member, Json value, int64_t now_us, int6
     Str text;
     Error error;
     int64_t at_us;
-    if (!read_text_as(input, member, value, "invalid-time", "an RFC 3339 time", &text)) return false;
+    if (!read_text_as(input, member, value, "invalid-time", "an RFC 3339 time", &text))
+        return false;
     if (time_parse(text, &at_us, &error) != OK) {
         field_errors_add_error(input->errors, input_pointer(input, member), &error);
         return false;

@@ -1,7 +1,8 @@
-/* Reading members of JSON input strictly: no coercion, no rounding, every fault noted with its pointer.
+/* Reading members of JSON input strictly: no coercion, no rounding, every fault noted with its
+ * pointer.
  *
- * Each reader gives true and fills its output, or notes what is wrong and gives false. Knows nothing of
- * jobs; what a document may hold is said by tables of whoever reads it. Pure. */
+ * Each reader gives true and fills its output, or notes what is wrong and gives false. Knows
+ * nothing of jobs; what a document may hold is said by tables of whoever reads it. Pure. */
 #pragma once
 
 #include "api/problem.h"

@@ -50,7 +50,8 @@ static void read_factor(RetryReader *reader, Str name, Json value) {
         input_fail(reader->input, name, "wrong-type", "factor must be a number, not %s",
                    json_kind_name(value.kind));
     } else if (!json_double(value, &factor) || factor < 1 || factor > FACTOR_MAX) {
-        input_fail(reader->input, name, "out-of-range", "factor must be from 1 to %.0f", FACTOR_MAX);
+        input_fail(reader->input, name, "out-of-range", "factor must be from 1 to %.0f",
+                   FACTOR_MAX);
     } else {
         reader->policy->factor = factor;
     }
@@ -60,8 +61,12 @@ static const struct {
     const char *name;
     void (*read)(RetryReader *reader, Str name, Json value);
 } MEMBERS[] = {
-    {"max_attempts", read_max_attempts}, {"backoff", read_backoff}, {"base", read_base},
-    {"factor", read_factor},             {"cap", read_cap},         {"jitter", read_jitter},
+    {"max_attempts", read_max_attempts},
+    {"backoff", read_backoff},
+    {"base", read_base},
+    {"factor", read_factor},
+    {"cap", read_cap},
+    {"jitter", read_jitter},
 };
 
 static void read_member(RetryReader *reader, Str name, Json value) {

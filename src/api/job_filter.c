@@ -34,9 +34,10 @@ static void read_state(FilterReader *reader, Str name, Str value) {
         } else if (job_status_parse(part, &status)) {
             filter->statuses |= 1U << status;
         } else {
-            input_fail(&reader->input, name, "invalid-value",
-                       "state must be blocked, scheduled, pending, running, retrying, succeeded, dead, "
-                       "cancelled, failed or finished");
+            input_fail(
+                &reader->input, name, "invalid-value",
+                "state must be blocked, scheduled, pending, running, retrying, succeeded, dead, "
+                "cancelled, failed or finished");
         }
     }
 }
@@ -68,7 +69,8 @@ static void read_correlation_id(FilterReader *reader, Str name, Str value) {
 static void read_tag(FilterReader *reader, Str name, Str value) {
     JobFilter *filter = &reader->out->filter;
     if (filter->tag_count == TAGS_MAX) {
-        input_fail(&reader->input, name, "out-of-range", "at most %d tags can be asked for", TAGS_MAX);
+        input_fail(&reader->input, name, "out-of-range", "at most %d tags can be asked for",
+                   TAGS_MAX);
         return;
     }
     reader->tags[filter->tag_count++] = value;
@@ -127,7 +129,8 @@ static const FilterRow *find(Str name) {
 static void read_row(FilterReader *reader, const FilterRow *row, Str name, Str value) {
     reader->out->has_any = true;
     if (row->read && value.len == 0) {
-        input_fail(&reader->input, name, "invalid-value", STR_FMT " must not be empty", STR_ARG(name));
+        input_fail(&reader->input, name, "invalid-value", STR_FMT " must not be empty",
+                   STR_ARG(name));
     } else if (row->read) {
         row->read(reader, name, value);
     } else {
@@ -152,8 +155,8 @@ static void end(FilterReader *reader) {
     filter->tags = tags;
 }
 
-bool job_filter_from_query(const HttpRequest *request, const Principal *principal, FieldErrors *errors,
-                           JobFilterInput *ret) {
+bool job_filter_from_query(const HttpRequest *request, const Principal *principal,
+                           FieldErrors *errors, JobFilterInput *ret) {
     FilterReader reader;
     begin(&reader, principal, errors, ret);
     for (size_t i = 0; i < request->parameter_count; i++) {
@@ -195,7 +198,8 @@ static void read_value(FilterReader *reader, const FilterRow *row, Str name, Jso
 static void read_ids(FilterReader *reader, Str name, Json value) {
     size_t count = value.kind == JSON_ARRAY ? json_count(value) : 0;
     if (value.kind != JSON_ARRAY || count == 0 || count > IDS_MAX) {
-        input_fail(&reader->input, name, "out-of-range", "ids must be an array of 1 to %d ids", IDS_MAX);
+        input_fail(&reader->input, name, "out-of-range", "ids must be an array of 1 to %d ids",
+                   IDS_MAX);
         return;
     }
     Input inside = reader->input;
@@ -204,7 +208,8 @@ static void read_ids(FilterReader *reader, Str name, Json value) {
     Json element;
     for (size_t i = 0; json_next(&iter, NULL, &element); i++) {
         Str ignored;
-        (void)input_name(&inside, arena_format(inside.arena, "%zu", i), element, name_check_id, &ignored);
+        (void)input_name(&inside, arena_format(inside.arena, "%zu", i), element, name_check_id,
+                         &ignored);
     }
     reader->out->filter.id_list_json = value.text;
     reader->out->has_any = true;

@@ -1,7 +1,7 @@
 /* From the API's JSON to a Job, strictly: one table of members with a reader each.
  *
- * What the contract names but this version does not do is refused in words, never accepted silently. Pure
- * but for the time and the caller that it is given. */
+ * What the contract names but this version does not do is refused in words, never accepted
+ * silently. Pure but for the time and the caller that it is given. */
 #pragma once
 
 #include "api/input.h"
@@ -15,8 +15,8 @@ typedef struct JobInputRules {
     Str correlation_id;         /* of the request, or absent */
 } JobInputRules;
 
-/* Reads one job. true: *ret is whole; its texts are slices of the document or in the arena. false: what is
- * wrong was added to errors, pointers under `pointer`. */
+/* Reads one job. true: *ret is whole; its texts are slices of the document or in the arena.
+ * false: what is wrong was added to errors, pointers under `pointer`. */
 bool job_input_read(Json document, const JobInputRules *rules, Str pointer, FieldErrors *errors,
                     Job *ret);
 

@@ -22,8 +22,9 @@ static void read_fields(const Exchange *exchange, FieldErrors *errors, JobFields
         Str name = str_trim(str_split(&names, ','));
         if (job_fields_add(ret, name)) continue;
         Input input = {errors, exchange->arena, STR("")};
-        input_fail(&input, STR("fields"), "unknown-field", "a job has no field of this name: '%.*s'",
-                   (int)(name.len < 40 ? name.len : 40), name.ptr);
+        input_fail(&input, STR("fields"), "unknown-field",
+                   "a job has no field of this name: '%.*s'", (int)(name.len < 40 ? name.len : 40),
+                   name.ptr);
     }
 }
 

@@ -36,6 +36,14 @@ static void write_duration(JsonWriter *writer, int64_t ms) {
     json_write_string(writer, buf_str(&text));
 }
 
+/* What was asked for, until a retry or an operator moved it. */
+static void write_run_at(JsonWriter *writer, const JobView *view) {
+    const Job *job = view->job;
+    bool moved = job->state == JOB_WAITING &&
+                 (job->due_us > view->now_us || job->run_at_us > job->due_us);
+    write_time(writer, moved ? job->due_us : job->run_at_us);
+}
+
 static void write_state(JsonWriter *writer, const JobView *view) {
     json_write_string(writer, str_from(job_status_name(job_status_at(view->job, view->now_us))));
 }
@@ -86,7 +94,8 @@ static void write_attempt(JsonWriter *writer, Json attempt) {
 
 static void write_errors(JsonWriter *writer, const JobView *view) {
     Json root = {0};
-    bool readable = view->job->attempts.len > 0 && json_check(view->job->attempts, &root, NULL) == OK;
+    bool readable =
+        view->job->attempts.len > 0 && json_check(view->job->attempts, &root, NULL) == OK;
     json_begin_array(writer);
     if (readable && root.kind == JSON_ARRAY) {
         JsonIter iter = json_iter(root);
@@ -135,11 +144,18 @@ typedef struct ShowMember {
 } ShowMember;
 
 #define INT(name, field, least)                                                                    \
-    {name, SHOW_INT, offsetof(Job, field), NULL, "{\"type\":\"integer\",\"minimum\":" least "}", false}
-#define TEXT(name, field, schema) {name, SHOW_TEXT, offsetof(Job, field), NULL, schema, false}
-#define TIME(name, field) {name, SHOW_TIME, offsetof(Job, field), NULL, TIME_SCHEMA, false}
-#define BODY(name, field) {name, SHOW_RAW, offsetof(Job, field), NULL, "{}", true}
-#define SPECIAL(name, write, schema) {name, SHOW_SPECIAL, 0, write, schema, false}
+    {                                                                                              \
+        name, SHOW_INT, offsetof(Job, field), NULL,                                                \
+            "{\"type\":\"integer\",\"minimum\":" least "}", false                                  \
+    }
+#define TEXT(name, field, schema)                                                                  \
+    { name, SHOW_TEXT, offsetof(Job, field), NULL, schema, false }
+#define TIME(name, field)                                                                          \
+    { name, SHOW_TIME, offsetof(Job, field), NULL, TIME_SCHEMA, false }
+#define BODY(name, field)                                                                          \
+    { name, SHOW_RAW, offsetof(Job, field), NULL, "{}", true }
+#define SPECIAL(name, write, schema)                                                               \
+    { name, SHOW_SPECIAL, 0, write, schema, false }
 #define TIME_SCHEMA "{\"type\":[\"string\",\"null\"],\"format\":\"date-time\"}"
 #define STRING "{\"type\":\"string\"}"
 #define STRING_OR_NULL "{\"type\":[\"string\",\"null\"]}"
@@ -156,7 +172,7 @@ static const ShowMember MEMBERS[] = {
     SPECIAL("reason", write_reason, STRING_OR_NULL),
     INT("priority", priority, "1"),
     BODY("args", args),
-    TIME("run_at", run_at_us),
+    SPECIAL("run_at", write_run_at, TIME_SCHEMA),
     SPECIAL("retry", write_retry, "{\"type\":\"object\"}"),
     INT("max_lost", max_lost, "0"),
     SPECIAL("timeout", write_timeout, STRING),
@@ -173,7 +189,8 @@ static const ShowMember MEMBERS[] = {
     TIME("started_at", started_us),
     TIME("finished_at", finished_us),
     TEXT("worker", worker, STRING_OR_NULL),
-    {"progress", SHOW_RAW, offsetof(Job, progress), NULL, "{\"type\":[\"object\",\"null\"]}", false},
+    {"progress", SHOW_RAW, offsetof(Job, progress), NULL, "{\"type\":[\"object\",\"null\"]}",
+     false},
     BODY("result", result),
     SPECIAL("errors", write_errors, "{\"type\":\"array\",\"items\":{\"type\":\"object\"}}"),
     SPECIAL("workflow", write_none, NOTHING),
@@ -230,7 +247,8 @@ static void write_member(JsonWriter *writer, const ShowMember *member, const Job
     }
 }
 
-void job_output(JsonWriter *writer, const Job *job, JobFields fields, bool duplicate, int64_t now_us) {
+void job_output(JsonWriter *writer, const Job *job, JobFields fields, bool duplicate,
+                int64_t now_us) {
     JobView view = {job, now_us};
     json_begin_object(writer);
     for (size_t i = 0; i < LENGTH(MEMBERS); i++) {

@@ -16,7 +16,9 @@ bool job_fields_have_bodies(JobFields fields);
 bool job_fields_add(JobFields *fields, Str name);
 
 /* Writes the job as an object. `now_us` decides how its state shows. */
-void job_output(JsonWriter *writer, const Job *job, JobFields fields, bool duplicate, int64_t now_us);
+void job_output(JsonWriter *writer, const Job *job, JobFields fields, bool duplicate,
+                int64_t now_us);
 
-/* The rows of the table, for the API's document and tests; false past the end. `schema` is a JSON schema. */
+/* The rows of the table, for the API's document and tests; false past the end. `schema` is a
+ * JSON schema. */
 bool job_output_row(size_t index, const char **ret_name, const char **ret_schema);

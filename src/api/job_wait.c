@@ -1,7 +1,8 @@
 /* GET of one job, with `wait`: watched first, then read, so that no end falls in between.
  *
- * A Wait is in one of two phases: reading (the store has the query; nothing else may end it) or waiting
- * (watch and timer are set). Whatever ends the waiting leads to a last reading and the answer. */
+ * A Wait is in one of two phases: reading (the store has the query; nothing else may end it) or
+ * waiting (watch and timer are set). Whatever ends the waiting leads to a last reading and the
+ * answer. */
 #include "api/handlers.h"
 
 #include "api/job_output.h"

@@ -82,7 +82,8 @@ static void write_components(JsonWriter *writer) {
     write_job_in(writer);
     write_job_out(writer);
     put_json(writer, "Problem",
-             "{\"type\":\"object\",\"required\":[\"type\",\"title\",\"status\",\"code\"],\"properties\":{"
+             "{\"type\":\"object\",\"required\":[\"type\",\"title\",\"status\",\"code\"],"
+             "\"properties\":{"
              "\"type\":{\"type\":\"string\"},\"title\":{\"type\":\"string\"},"
              "\"status\":{\"type\":\"integer\"},\"detail\":{\"type\":\"string\"},"
              "\"instance\":{\"type\":\"string\"},\"code\":{\"type\":\"string\"},"
@@ -90,9 +91,10 @@ static void write_components(JsonWriter *writer) {
              "\"type\":\"object\",\"properties\":{\"pointer\":{\"type\":\"string\"},"
              "\"code\":{\"type\":\"string\"},\"detail\":{\"type\":\"string\"}}}}}}");
     json_end_object(writer);
-    put_json(writer, "responses",
-             "{\"Problem\":{\"description\":\"What was wrong (RFC 9457)\",\"content\":{"
-             "\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}}");
+    put_json(
+        writer, "responses",
+        "{\"Problem\":{\"description\":\"What was wrong (RFC 9457)\",\"content\":{"
+        "\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}}");
     json_end_object(writer);
 }
 
@@ -119,7 +121,8 @@ static void write_parameters(JsonWriter *writer, const Route *route) {
     Str names = str_from(route->queries);
     while (names.ptr) {
         Str name = str_split(&names, ' ');
-        if (str_eq(name, STR("meta.*"))) continue; /* any number of names: none of them to be listed */
+        if (str_eq(name, STR("meta.*")))
+            continue; /* any number of names: none of them to be listed */
         write_parameter(writer, name, "query", /* required= */ false);
     }
     json_end_array(writer);
@@ -181,9 +184,9 @@ static void put_operation_id(JsonWriter *writer, const char *method, const char 
 
 static void write_operation(JsonWriter *writer, const Route *route) {
     static const char *const METHODS[HTTP_METHODS] = {
-        [HTTP_METHOD_GET] = "get",     [HTTP_METHOD_HEAD] = "head",
-        [HTTP_METHOD_POST] = "post",   [HTTP_METHOD_PUT] = "put",
-        [HTTP_METHOD_PATCH] = "patch", [HTTP_METHOD_DELETE] = "delete",
+        [HTTP_METHOD_GET] = "get",         [HTTP_METHOD_HEAD] = "head",
+        [HTTP_METHOD_POST] = "post",       [HTTP_METHOD_PUT] = "put",
+        [HTTP_METHOD_PATCH] = "patch",     [HTTP_METHOD_DELETE] = "delete",
         [HTTP_METHOD_OPTIONS] = "options",
     };
     json_write_key(writer, str_from(METHODS[route->method]));
@@ -199,7 +202,9 @@ static void write_operation(JsonWriter *writer, const Route *route) {
     }
     bool public = route->action == ACTION_PUBLIC;
     put_json(writer, "security",
-             !public ? "[{\"bearer\":[]}]" : route->private_action ? "[{},{\"bearer\":[]}]" : "[]");
+             !public                 ? "[{\"bearer\":[]}]"
+             : route->private_action ? "[{},{\"bearer\":[]}]"
+                                     : "[]");
     write_parameters(writer, route);
     write_body(writer, route);
     write_responses(writer, route);

@@ -57,7 +57,8 @@ static const ProblemRow ROWS[] = {
     {"unknown-filter", 422, "There is no such filter", NULL},
     {"unknown-member", 422, "There is no such member", NULL},
     {"wrong-type", 422, "The value is of another type", NULL},
-    {"internal", 500, "Internal error", "the node failed; its log tells more under this request id"},
+    {"internal", 500, "Internal error",
+     "the node failed; its log tells more under this request id"},
     {"unavailable", 503, "Unavailable", "the node can't do this at present; nothing was changed"},
     {"store-unavailable", 503, "The store is away",
      "the store does not answer; nothing was accepted, try again"},
@@ -74,7 +75,8 @@ static const ProblemRow *find(Str code) {
     return NULL;
 }
 
-bool problem_row(size_t index, const char **ret_code, unsigned *ret_status, const char **ret_title) {
+bool problem_row(size_t index, const char **ret_code, unsigned *ret_status,
+                 const char **ret_title) {
     if (index >= LENGTH(ROWS)) return false;
     *ret_code = ROWS[index].code;
     *ret_status = ROWS[index].status;

@@ -1,7 +1,7 @@
 /* Problems (RFC 9457): what the API answers instead of what was asked for.
  *
- * One table gives each stable code its status and title; an Err without a code of its own gets its status
- * by one switch. Nothing of an internal error's words leaves the node. Pure. */
+ * One table gives each stable code its status and title; an Err without a code of its own gets
+ * its status by one switch. Nothing of an internal error's words leaves the node. Pure. */
 #pragma once
 
 #include "base/arena.h"

@@ -13,7 +13,8 @@ typedef struct QueueRead {
 static void write_queue(JsonWriter *writer, const QueueInfo *queue, int64_t now_us) {
     int64_t oldest_us = queue->oldest_pending_us;
     double age_s = 0;
-    if (oldest_us > 0 && oldest_us < now_us) age_s = (double)(now_us - oldest_us) / (double)US_PER_S;
+    if (oldest_us > 0 && oldest_us < now_us)
+        age_s = (double)(now_us - oldest_us) / (double)US_PER_S;
     json_begin_object(writer);
     json_put_string(writer, "name", queue->name);
     json_put_bool(writer, "paused", queue->paused);
@@ -44,7 +45,8 @@ static void answer_one(QueueRead *read, Buf *body) {
     }
 }
 
-/* A cursor is the number of queues before the page; a queue that is new in between may move them by one. */
+/* A cursor is the number of queues before the page; a queue that is new in between may move them
+ * by one. */
 static void answer_all(QueueRead *read, Buf *body) {
     const Query *query = &read->query;
     const Exchange *exchange = read->exchange;

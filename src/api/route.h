@@ -1,7 +1,9 @@
-/* The routes: one table (routes.c) of method, path, permission, handler and what is said of them.
+/* The routes: one table (routes.c) of method, path, permission, handler and what is said of
+ * them.
  *
- * Lookup, 405 and its Allow, metrics' labels and the API's document derive from it. A row that forgets its
- * action is ACTION_UNSET, which nobody holds: such a route answers 403 to all, and a test fails. */
+ * Lookup, 405 and its Allow, metrics' labels and the API's document derive from it. A row that
+ * forgets its action is ACTION_UNSET, which nobody holds: such a route answers 403 to all, and a
+ * test fails. */
 #pragma once
 
 #include "core/access.h"

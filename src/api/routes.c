@@ -28,7 +28,8 @@ const Route routes[] = {
      .handle = handle_token_revoke, .statuses = "204", .summary = "Revoke a token"},
 
     {.method = HTTP_METHOD_POST, .path = "/v1/jobs", .action = ACTION_JOB_SUBMIT, .body = BODY_JSON,
-     .creates = true, .handle = handle_job_submit, .statuses = "201 200", .summary = "Submit a job"},
+     .creates = true, .handle = handle_job_submit, .statuses = "201 200",
+     .summary = "Submit a job"},
     {.method = HTTP_METHOD_GET, .path = "/v1/jobs", .action = ACTION_JOB_LIST,
      .handle = handle_job_list, .statuses = "200", .queries = "state fields " FILTERS " " PAGING,
      .summary = "List jobs, newest first"},

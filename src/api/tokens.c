@@ -119,7 +119,8 @@ static void read_member(MintReader *reader, Str name, Json value) {
     input_unknown(&reader->input, name, known, LENGTH(MEMBERS));
 }
 
-/* A caller bound to queues hands on no more than these: the same globs, or plain names that match. */
+/* A caller bound to queues hands on no more than these: the same globs, or plain names that
+ * match. */
 static bool may_grant_queue(const Principal *principal, Str queue) {
     bool plain = !memchr(queue.ptr, '*', queue.len) && !memchr(queue.ptr, '?', queue.len);
     for (size_t i = 0; i < principal->queue_count; i++) {
@@ -150,7 +151,8 @@ static void mint(Exchange *exchange, const TokenGrant *grant) {
     cleanup(buf_done) Buf token, body;
     buf_init(&token, TOKEN_MAX_SIZE);
     buf_init(&body, ANSWER_MAX);
-    if (token_mint(exchange->api->options.tokens, grant, exchange->now_us, &token, id, &error) != OK) {
+    if (token_mint(exchange->api->options.tokens, grant, exchange->now_us, &token, id, &error) !=
+        OK) {
         exchange_error(exchange, &error);
         return;
     }

@@ -5,7 +5,8 @@
 #pragma once
 
 #define must_check __attribute__((warn_unused_result))
-#define printf_like(format_index, first_arg) __attribute__((format(printf, format_index, first_arg)))
+#define printf_like(format_index, first_arg)                                                       \
+    __attribute__((format(printf, format_index, first_arg)))
 #define cleanup(function) __attribute__((cleanup(function)))
 
 /* Hands an owned pointer out of a cleanup() scope: the local becomes NULL. */
@@ -17,8 +18,7 @@
         taken;                                                                                     \
     })
 
-#define check(condition)                                                                           \
-    ((condition) ? (void)0 : check_failed(#condition, __FILE__, __LINE__))
+#define check(condition) ((condition) ? (void)0 : check_failed(#condition, __FILE__, __LINE__))
 
 /* The struct that contains `member`, from a pointer to that member. */
 #define container_of(pointer, type, member)                                                        \

@@ -18,7 +18,7 @@ typedef struct Heap {
 } Heap;
 
 void heap_done(Heap *heap); /* frees the table, not the nodes; zero Heap is valid and empty */
-void heap_add(Heap *heap, HeapNode *node, int64_t key); /* node in no heap */
+void heap_add(Heap *heap, HeapNode *node, int64_t key);  /* node in no heap */
 void heap_move(Heap *heap, HeapNode *node, int64_t key); /* changes the key; adds when absent */
 void heap_remove(Heap *heap, HeapNode *node);            /* nothing when absent */
 HeapNode *heap_first(const Heap *heap);                  /* NULL when empty */

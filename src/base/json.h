@@ -13,8 +13,8 @@
 
 enum {
     JSON_MAX_DEPTH = 64,
-    JSON_MAX_MEMBERS = 10000,   /* of one object; arrays are bounded by the document's size only */
-    JSON_MAX_NUMBER = 330,      /* characters of one number */
+    JSON_MAX_MEMBERS = 10000, /* of one object; arrays are bounded by the document's size only */
+    JSON_MAX_NUMBER = 330,    /* characters of one number */
 };
 
 typedef enum JsonKind {
@@ -96,7 +96,8 @@ void json_write_key(JsonWriter *writer, Str key);
 void json_write_string(JsonWriter *writer, Str text);
 void json_write_int(JsonWriter *writer, int64_t value);
 void json_write_uint(JsonWriter *writer, uint64_t value);
-void json_write_double(JsonWriter *writer, double value); /* shortest form that reads back; not finite: null */
+void json_write_double(JsonWriter *writer,
+                       double value); /* shortest form that reads back; not finite: null */
 void json_write_bool(JsonWriter *writer, bool value);
 void json_write_null(JsonWriter *writer);
 /* Bytes that are JSON already (from json_check); absent gives null. */

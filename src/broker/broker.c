@@ -4,8 +4,10 @@
  * about the window is made here: those are in window.c. */
 #include "broker/broker.h"
 
+#include "base/clock.h"
 #include "broker/memory.h"
 #include "core/limits.h"
+#include "telemetry/metric.h"
 
 static const BrokerKind *const kinds[] = {&broker_memory};
 
@@ -32,18 +34,26 @@ static void check_hints(const Hint *hints, size_t count) {
     check(hints || count == 0);
 }
 
+static void observe(int64_t begun_us) {
+    metric_observe(METRIC_BROKER_OP, NULL, (double)(clock_mono_us() - begun_us) / 1e6);
+}
+
 void broker_push(Broker *broker, Str queue, const Hint *hints, size_t count, int64_t now_us) {
     check_queue(queue);
     check_hints(hints, count);
     if (count == 0) return;
+    int64_t begun_us = clock_mono_us();
     broker->kind->push(broker, queue, hints, count, now_us);
+    observe(begun_us);
 }
 
 void broker_take(Broker *broker, Str queue, size_t n, int64_t now_us, TakeDone done,
                  void *context) {
     check_queue(queue);
     check(n >= 1 && done);
+    int64_t begun_us = clock_mono_us();
     (broker->kind->take)(broker, queue, n, now_us, done, context); /* not check.h's macro */
+    observe(begun_us);
 }
 
 void broker_settle(Broker *broker, Str queue, const JobKey *keys, size_t count) {

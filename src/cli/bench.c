@@ -21,13 +21,13 @@ typedef struct Scenario {
 } Scenario;
 
 static const Scenario scenarios[] = {
-    {"life", bench_line_run, 200000, 48, 20, 0, 7419},   /* push, take, settle in batches */
-    {"plain", bench_line_run, 50000, 96, 1, 0, 7419},    /* PUSH, FETCH, ACK, one at a time */
-    {"push", bench_line_run, 200000, 8, 1000, 0, 7419},  /* PUSHB only */
-    {"single", bench_line_run, 50000, 32, 1, 0, 7419},   /* PUSH, one in flight per connection */
-    {"drain", bench_line_run, 100000, 4, 500, 0, 7419},  /* take and settle what is queued */
-    {"pickup", bench_line_run, 400, 1, 1, 20, 7419},     /* from submit to start, an idle worker */
-    {"delayed", bench_line_run, 400, 1, 1, 50, 7419},    /* lateness of delayed jobs */
+    {"life", bench_line_run, 200000, 48, 20, 0, 7419},  /* push, take, settle in batches */
+    {"plain", bench_line_run, 50000, 96, 1, 0, 7419},   /* PUSH, FETCH, ACK, one at a time */
+    {"push", bench_line_run, 200000, 8, 1000, 0, 7419}, /* PUSHB only */
+    {"single", bench_line_run, 50000, 32, 1, 0, 7419},  /* PUSH, one in flight per connection */
+    {"drain", bench_line_run, 100000, 4, 500, 0, 7419}, /* take and settle what is queued */
+    {"pickup", bench_line_run, 400, 1, 1, 20, 7419},    /* from submit to start, an idle worker */
+    {"delayed", bench_line_run, 400, 1, 1, 50, 7419},   /* lateness of delayed jobs */
     {"http-bulk", bench_http_run, 200000, 4, 1000, 0, 7420},
     {"http-single", bench_http_run, 50000, 64, 1, 0, 7420},
 };
@@ -132,7 +132,10 @@ static void report(const BenchPlan *plan, BenchResult *result) {
     json_put_int(&writer, "payload", plan->payload);
     json_put_int(&writer, "jobs", result->jobs);
     json_put_int(&writer, "errors", result->errors);
-    const struct { const char *name; double value; } numbers[] = {
+    const struct {
+        const char *name;
+        double value;
+    } numbers[] = {
         {"seconds", seconds},
         {"jobs_per_second", seconds > 0 ? (double)(int64_t)((double)result->jobs / seconds) : 0},
         {"p50_ms", samples_quantile(&result->samples, 0.50)},
@@ -177,7 +180,8 @@ ExitCode command_bench(Cli *cli) {
         !read_number(cli, "connections", 1, &plan.connections) ||
         !read_number(cli, "batch", 1, &plan.batch) || !read_number(cli, "rate", 1, &plan.rate) ||
         !read_number(cli, "payload", 0, &plan.payload)) {
-        return cli_usage(cli, "--jobs, --connections, --batch, --rate and --payload are whole numbers");
+        return cli_usage(cli,
+                         "--jobs, --connections, --batch, --rate and --payload are whole numbers");
     }
     BenchResult result = {0};
     Error error;

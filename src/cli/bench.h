@@ -31,7 +31,7 @@ double samples_quantile(BenchSamples *samples, double q);
 void samples_done(BenchSamples *samples);
 
 typedef struct BenchResult {
-    int64_t jobs;       /* whole units of the scenario */
+    int64_t jobs; /* whole units of the scenario */
     int64_t elapsed_us;
     int64_t errors;
     BenchSamples samples; /* per round trip, or as the scenario says */

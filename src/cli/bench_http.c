@@ -96,7 +96,8 @@ static void on_data(Connection *connection, void *owner) {
             result->jobs += (int64_t)client->count;
         } else if (result->errors++ == 0) {
             Str input = connection_input(connection);
-            fprintf(stderr, "takt: the node said: %.*s\n", (int)(size < 600 ? size : 600), input.ptr);
+            fprintf(stderr, "takt: the node said: %.*s\n", (int)(size < 600 ? size : 600),
+                    input.ptr);
         }
         samples_add(&result->samples, clock_mono_us() - client->sent_us);
         connection_consume(connection, size);

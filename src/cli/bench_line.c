@@ -27,7 +27,7 @@ struct Line { /* one connection */
     Act *begin;  /* the handshake is done */
     Hear *heard; /* what the next reply is for */
     int64_t sent_us;
-    char *jids;  /* of the batch under way: UUID_TEXT_SIZE each */
+    char *jids; /* of the batch under way: UUID_TEXT_SIZE each */
     size_t jid_count;
     Arena arena;
     LoopTimer timer;
@@ -257,7 +257,8 @@ static void on_plain_fetched(Line *line, const Reply *reply) {
         line_over(line);
         return;
     }
-    buf_format(command(line, "ACK"), "{\"jid\":" STR_FMT "}", STR_ARG(json_member(job, STR("jid")).text));
+    buf_format(command(line, "ACK"), "{\"jid\":" STR_FMT "}",
+               STR_ARG(json_member(job, STR("jid")).text));
     send_off(line, on_plain_acked);
 }
 
@@ -359,8 +360,8 @@ static void line_step(Line *line) {
         size_t used = 0;
         Error error;
         Str input = connection_input(line->connection);
-        SessionEvent event = session_step(&line->session, input, connection_output(line->connection),
-                                          &used, &reply, &error);
+        SessionEvent event = session_step(
+            &line->session, input, connection_output(line->connection), &used, &reply, &error);
         connection_written(line->connection);
         if (event == SESSION_MORE) {
             connection_consume(line->connection, used);
@@ -397,9 +398,12 @@ static void on_close(Connection *connection, void *owner, ConnectionEnd why) {
 static const ConnectionHandler line_handler = {.on_data = on_data, .on_close = on_close};
 
 static Act *find_begin(const char *scenario) {
-    static const struct { const char *name; Act *begin; } acts[] = {
-        {"life", life_begin},     {"plain", plain_begin},   {"push", push_begin},
-        {"single", single_begin}, {"drain", drain_begin},   {"pickup", paced_begin},
+    static const struct {
+        const char *name;
+        Act *begin;
+    } acts[] = {
+        {"life", life_begin},     {"plain", plain_begin}, {"push", push_begin},
+        {"single", single_begin}, {"drain", drain_begin}, {"pickup", paced_begin},
         {"delayed", paced_begin},
     };
     for (size_t i = 0; i < LENGTH(acts); i++) {

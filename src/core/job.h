@@ -48,14 +48,15 @@ typedef enum JobStatus {
 /* Why a job is where it is. The numbers are in the database. */
 typedef enum JobReason {
     REASON_NONE = 0,
-    REASON_EXPIRED = 1,           /* cancelled: not started in time */
-    REASON_PURGED = 2,            /* cancelled: its queue was purged */
-    REASON_DISCARDED = 3,         /* cancelled: failed with no retries asked for (worker protocol, retry 0) */
-    REASON_CANCELLED = 4,         /* cancelled by a request */
-    REASON_WORKER_LOST = 5,       /* dead: its workers vanished too often */
+    REASON_EXPIRED = 1, /* cancelled: not started in time */
+    REASON_PURGED = 2,  /* cancelled: its queue was purged */
+    REASON_DISCARDED =
+        3, /* cancelled: failed with no retries asked for (worker protocol, retry 0) */
+    REASON_CANCELLED = 4,          /* cancelled by a request */
+    REASON_WORKER_LOST = 5,        /* dead: its workers vanished too often */
     REASON_ATTEMPTS_EXHAUSTED = 6, /* dead */
-    REASON_NOT_RETRYABLE = 7,     /* dead: the worker said that another try is useless */
-    REASON_KILLED = 8,            /* dead by a request (MUTATE kill) */
+    REASON_NOT_RETRYABLE = 7,      /* dead: the worker said that another try is useless */
+    REASON_KILLED = 8,             /* dead by a request (MUTATE kill) */
     REASON_COUNT
 } JobReason;
 
@@ -98,9 +99,9 @@ typedef struct Job {
     Str worker;          /* holder of the newest lease, or absent */
     Str result;          /* JSON, or absent */
     Str progress;        /* JSON {"percent","message","updated_at"}, or absent */
-    Str attempts;        /* JSON array of the last ATTEMPTS_KEPT ended attempts that were not successes */
-    Str outcome;         /* hash of the accepted outcome of `fence` (core/attempt.h), or absent */
-    Str failure_first;   /* time text of the first failure in this run, for the worker protocol */
+    Str attempts; /* JSON array of the last ATTEMPTS_KEPT ended attempts that were not successes */
+    Str outcome;  /* hash of the accepted outcome of `fence` (core/attempt.h), or absent */
+    Str failure_first; /* time text of the first failure in this run, for the worker protocol */
 } Job;
 
 /* ---- keys ---- */
@@ -128,8 +129,8 @@ typedef enum FieldKind { FIELD_INT, FIELD_TEXT, FIELD_KEY, FIELD_RETRY } FieldKi
 typedef struct JobField {
     const char *name; /* column name */
     FieldKind kind;
-    size_t offset;  /* in Job */
-    bool changes;   /* may change after the insert: written by an update */
+    size_t offset; /* in Job */
+    bool changes;  /* may change after the insert: written by an update */
 } JobField;
 
 extern const JobField job_fields[];

@@ -27,7 +27,8 @@ typedef struct RetryPolicy {
     double factor;
     Backoff backoff;
     Jitter jitter;
-    bool discard; /* worker protocol, retry 0: the first failure cancels the job (reason discarded) */
+    bool
+        discard; /* worker protocol, retry 0: the first failure cancels the job (reason discarded) */
 } RetryPolicy;
 
 /* exponential, 10 s, factor 2, cap 6 h, equal jitter, 20 attempts. */

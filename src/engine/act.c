@@ -31,7 +31,8 @@ static ChangeResult apply(const ActRequest *request, Row *row, Batch *batch) {
 
 static void decide(const ActRequest *request, Act *act, Batch *batch) {
     Row *row = act->row;
-    if (row->status == ROW_MISSING || row->deleted || (act->id.ptr && !str_eq(act->id, row->job.id))) {
+    if (row->status == ROW_MISSING || row->deleted ||
+        (act->id.ptr && !str_eq(act->id, row->job.id))) {
         act->answer = ACT_NOT_FOUND;
         return;
     }

@@ -47,8 +47,7 @@ static Step claim_step(Operation *operation, Batch *batch) {
         taken->started = false;
         if (!batch_load(batch, row)) {
             more = true;
-        } else if (row->status == ROW_LOADED &&
-                   job_expire(&row->job, &context) == CHANGE_APPLIED) {
+        } else if (row->status == ROW_LOADED && job_expire(&row->job, &context) == CHANGE_APPLIED) {
             batch_update(batch, row);
         }
     }

@@ -21,7 +21,7 @@ struct FetchState {
     Fetch *fetch; /* NULL: the fetcher hung up */
     FetchWhere where;
     HeapNode deadline;
-    size_t at; /* the queue being asked */
+    size_t at;     /* the queue being asked */
     bool answered; /* by the broker, while asking */
     bool returned; /* the asking call has returned: go on from the callback */
     Taken *taken;
@@ -156,8 +156,7 @@ void engine_fetch(Engine *engine, Fetch *fetch) {
     state->slot_count = count;
     state->taken = alloc_zero(fetch->max, sizeof *state->taken);
     for (size_t i = 0; i < count; i++) {
-        state->slots[i] =
-            (FetchSlot){.state = state, .queue = queue_get(engine, fetch->queues[i])};
+        state->slots[i] = (FetchSlot){.state = state, .queue = queue_get(engine, fetch->queues[i])};
     }
     fetch->state = state;
     /* It waits at least one round: an answer never comes from inside the call. */

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 
 const Duty engine_duties[] = {
-    {"promote", promote_duty}, {"fetch-timeout", fetch_timeout_duty}, {"session", session_duty},
-    {"look", look_duty},       {"count", count_duty},                 {"sweep", sweep_duty},
+    {"promote", promote_duty}, {"fetch-timeout", fetch_timeout_duty},
+    {"session", session_duty}, {"look", look_duty},
+    {"count", count_duty},     {"sweep", sweep_duty},
 };
 const size_t engine_duty_count = LENGTH(engine_duties);
 
@@ -169,7 +170,8 @@ static void start_read(Engine *engine, QueryKind kind) {
 }
 
 void engine_start(Engine *engine) {
-    static const QueryKind kinds[] = {QUERY_QUEUES, QUERY_SESSIONS, QUERY_REVOKED, QUERY_WAITING_QUEUES};
+    static const QueryKind kinds[] = {QUERY_QUEUES, QUERY_SESSIONS, QUERY_REVOKED,
+                                      QUERY_WAITING_QUEUES};
     engine->connected_since_us = engine_now_us(engine);
     engine->starting = LENGTH(kinds);
     for (size_t i = 0; i < LENGTH(kinds); i++) {

@@ -16,9 +16,10 @@ typedef struct Session Session;
 
 /* What the engine asks of the outside. */
 typedef struct EngineIo {
-    int64_t (*now_us)(void *context);               /* the store's clock as this node knows it */
-    void (*wake_at)(void *context, int64_t at_us);  /* call engine_tick then; replaces an earlier wish */
-    void (*soon)(void *context);                    /* call engine_flush at the end of this loop round */
+    int64_t (*now_us)(void *context); /* the store's clock as this node knows it */
+    void (*wake_at)(void *context,
+                    int64_t at_us); /* call engine_tick then; replaces an earlier wish */
+    void (*soon)(void *context);    /* call engine_flush at the end of this loop round */
     void *context;
     uint64_t seed;
 } EngineIo;
@@ -37,11 +38,12 @@ bool engine_ready(const Engine *engine);
 /* The last batch or read failed because the store is away. */
 bool engine_store_is_up(const Engine *engine);
 void engine_flush(Engine *engine); /* sends the open batch if none is under way */
-void engine_tick(Engine *engine);  /* runs the duties that are due and asks to be woken for the next */
+void engine_tick(
+    Engine *engine); /* runs the duties that are due and asks to be woken for the next */
 /* No more claims; open fetches are answered empty. */
 void engine_drain(Engine *engine);
 bool engine_is_idle(const Engine *engine); /* no batch under way, none open */
-void engine_free(Engine *engine); /* accepts NULL; the store must be closed before */
+void engine_free(Engine *engine);          /* accepts NULL; the store must be closed before */
 
 int64_t engine_now_us(const Engine *engine);
 /* A new id: strictly rising UUIDv7. */
@@ -50,23 +52,24 @@ JobKey engine_make_key(Engine *engine, char ret_text[UUID_TEXT_SIZE]);
 /* ---- jobs in ---- */
 
 typedef struct EnqueueItem {
-    Job job;       /* as submitted: strings borrowed from the caller; run_at_us 0 = now. key and id are made
+    Job job; /* as submitted: strings borrowed from the caller; run_at_us 0 = now. key and id are made
                       by the engine where id is absent */
-    bool made_id;  /* out */
-    bool duplicate; /* out: an id that is kept already (HTTP) or live (worker protocol); nothing was made */
-    bool decided;   /* the engine's */
-    Row *row;       /* the engine's */
-    Job result;     /* out, in `arena`: the job as made, or the one that was there */
+    bool made_id; /* out */
+    bool
+        duplicate; /* out: an id that is kept already (HTTP) or live (worker protocol); nothing was made */
+    bool decided; /* the engine's */
+    Row *row;     /* the engine's */
+    Job result;   /* out, in `arena`: the job as made, or the one that was there */
 } EnqueueItem;
 
 typedef struct EnqueueRequest {
     Operation operation; /* .done and .context by the caller */
     EnqueueItem *items;
     size_t count;
-    bool wire;       /* worker protocol: an id whose job is ended makes a new job */
+    bool wire;        /* worker protocol: an id whose job is ended makes a new job */
     bool need_result; /* fill item.result */
-    Arena *arena;    /* the caller's, for ids made and results */
-    Engine *engine;  /* the engine's */
+    Arena *arena;     /* the caller's, for ids made and results */
+    Engine *engine;   /* the engine's */
 } EnqueueRequest;
 
 /* All or none. Results in the items. */
@@ -129,8 +132,8 @@ typedef enum TouchKind { TOUCH_EXTEND, TOUCH_PROGRESS, TOUCH_LOG } TouchKind;
 typedef struct Touch {
     TouchKind kind;
     JobKey key;
-    Lease lease; /* fence 0 with no worker: any holder (TRACK SET of plain clients) */
-    Str text;    /* progress: JSON {"percent","message"}; log: UTF-8 */
+    Lease lease;      /* fence 0 with no worker: any holder (TRACK SET of plain clients) */
+    Str text;         /* progress: JSON {"percent","message"}; log: UTF-8 */
     int64_t until_us; /* deadline at least then (0: unchanged); never shortens; not for logs */
     Row *row;         /* the engine's, likewise the next */
     bool decided;
@@ -153,19 +156,19 @@ typedef enum ActResult { ACT_APPLIED, ACT_WRONG_STATE, ACT_NOT_FOUND, ACT_HIDDEN
 
 typedef struct Act {
     JobKey key;
-    Str id;      /* compared with the job's, where present */
-    Row *row;          /* the engine's, likewise the next */
+    Str id;   /* compared with the job's, where present */
+    Row *row; /* the engine's, likewise the next */
     bool decided;
-    ActResult answer;  /* out */
-    JobStatus status;  /* out: before the act */
-    Job result;        /* out, in the request's arena: after it (not for delete) */
+    ActResult answer; /* out */
+    JobStatus status; /* out: before the act */
+    Job result;       /* out, in the request's arena: after it (not for delete) */
 } Act;
 
 typedef struct ActRequest {
     Operation operation;
     ActKind kind;
-    JobReason reason;  /* cancel */
-    unsigned statuses; /* only jobs that show one of these now; 0 = any that the act fits */
+    JobReason reason;       /* cancel */
+    unsigned statuses;      /* only jobs that show one of these now; 0 = any that the act fits */
     const Str *queue_globs; /* only jobs in these queues (else ACT_HIDDEN); NULL = all */
     size_t queue_glob_count;
     Act *acts;
@@ -183,8 +186,8 @@ typedef struct MassRequest {
     bool dry_run;
     void (*done)(struct MassRequest *request);
     void *context;
-    Error error;     /* out */
-    int64_t matched; /* out: acted on (or that would be) */
+    Error error;             /* out */
+    int64_t matched;         /* out: acted on (or that would be) */
     struct MassState *state; /* the engine's */
 } MassRequest;
 
@@ -215,9 +218,9 @@ bool engine_token_is_revoked(const Engine *engine, Str token_id);
 /* ---- workers' sessions ---- */
 
 typedef struct SessionInfo {
-    Str worker;   /* wid */
-    Str info;     /* JSON object {"hostname","pid","labels","username"} */
-    bool quick;   /* opted in: lease 30 s from the start, closing counts after 5 s */
+    Str worker; /* wid */
+    Str info;   /* JSON object {"hostname","pid","labels","username"} */
+    bool quick; /* opted in: lease 30 s from the start, closing counts after 5 s */
 } SessionInfo;
 
 enum { LEASE_QUICK_MS = 30000, LEASE_PLAIN_MS = 60000, SESSION_CLOSE_MS = 5000 };
@@ -239,7 +242,8 @@ int64_t engine_session_lease_ms(const Session *session); /* 0 = none */
 size_t engine_session_take_cancels(Engine *engine, Session *session, Arena *arena, Str **ret_ids);
 /* At most one parked beat a session: `wake` is called once when there is a cancel or a state to tell, and
  * replaces an earlier one (which is called). NULL removes. */
-void engine_session_park(Engine *engine, Session *session, void (*wake)(void *context), void *context);
+void engine_session_park(Engine *engine, Session *session, void (*wake)(void *context),
+                         void *context);
 
 typedef struct SessionView {
     Str worker, info;

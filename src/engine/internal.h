@@ -13,9 +13,9 @@
 typedef struct EngineQueue {
     Str name; /* owned */
     Engine *engine;
-    List waiting;     /* FetchSlot.node: fetches parked on this queue, first come first */
+    List waiting; /* FetchSlot.node: fetches parked on this queue, first come first */
     bool paused;
-    bool reading[2];  /* a refill of that WindowSet is under way */
+    bool reading[2]; /* a refill of that WindowSet is under way */
     bool sweeping;
     HeapNode promote; /* when its next delayed job falls due */
 } EngineQueue;
@@ -38,10 +38,10 @@ struct Engine {
     UuidMaker ids;
 
     /* the pipeline */
-    List first, open;  /* operations that wait for a batch */
-    List running;      /* those in the batch under way */
-    List alone;        /* run one by one after a batch that failed on its data */
-    List refused;      /* answered at the next flush: more is open than may be */
+    List first, open; /* operations that wait for a batch */
+    List running;     /* those in the batch under way */
+    List alone;       /* run one by one after a batch that failed on its data */
+    List refused;     /* answered at the next flush: more is open than may be */
     size_t open_bytes;
     Batch batch;
     Random batch_random;
@@ -50,7 +50,7 @@ struct Engine {
     bool store_up;
     bool ready;
     bool draining;
-    unsigned starting; /* reads of engine_start still out */
+    unsigned starting;          /* reads of engine_start still out */
     int64_t connected_since_us; /* without a break */
 
     Map queues;
@@ -128,7 +128,8 @@ const SessionRow *session_row(const Session *session);
 /* reap.c, expire.c, prune.c, count.c */
 void reap_session(Engine *engine, Session *session, bool forget);
 void session_reaped(Engine *engine, Str worker, bool forget);
-int64_t look_duty(Engine *engine, int64_t now_us); /* asks the store what is overdue and starts that */
+int64_t look_duty(Engine *engine,
+                  int64_t now_us); /* asks the store what is overdue and starts that */
 void reap_overdue(Engine *engine);
 void expire_waiting(Engine *engine);
 void prune_finished(Engine *engine);

@@ -75,15 +75,16 @@ static void publish_started(const Job *job) {
     const Str *queue = LABELS(job->queue);
     metric_observe(METRIC_JOB_WAIT, queue, seconds(job->started_us - job->due_us));
     bool delayed = job->due_us > job->enqueued_us + US_PER_MS;
-    if (delayed) metric_observe(METRIC_SCHEDULE_LATENESS, NULL, seconds(job->started_us - job->due_us));
+    if (delayed)
+        metric_observe(METRIC_SCHEDULE_LATENESS, NULL, seconds(job->started_us - job->due_us));
 }
 
 static void publish_finished(Engine *engine, const Row *row) {
     static const char *const outcomes[JOB_STATES] = {
         [JOB_SUCCEEDED] = "succeeded", [JOB_DEAD] = "dead", [JOB_CANCELLED] = "cancelled"};
     const Job *job = &row->job;
-    metric_add(METRIC_JOBS_FINISHED,
-               LABELS(job->queue, job->type, str_from(outcomes[job->state])), 1);
+    metric_add(METRIC_JOBS_FINISHED, LABELS(job->queue, job->type, str_from(outcomes[job->state])),
+               1);
     if (job->state == JOB_SUCCEEDED) engine->stats.succeeded++;
     if (row->state_before == JOB_RUNNING && job->state == JOB_CANCELLED) {
         session_tell_cancel(engine, job->worker, job->id);
@@ -101,7 +102,8 @@ static void publish_row(Engine *engine, const Row *row) {
     if (job->state == JOB_RUNNING && row->state_before != JOB_RUNNING) publish_started(job);
     if (row->state_before == JOB_RUNNING && job->state != JOB_RUNNING && job->started_us > 0) {
         int64_t end_us = job->finished_us ? job->finished_us : job->enqueued_us;
-        metric_observe(METRIC_JOB_RUN, LABELS(job->queue, job->type), seconds(end_us - job->started_us));
+        metric_observe(METRIC_JOB_RUN, LABELS(job->queue, job->type),
+                       seconds(end_us - job->started_us));
     }
     if (live_before && job_is_finished(job)) publish_finished(engine, row);
     if (job_is_finished(job)) watch_fire(engine, &row->key);

@@ -121,9 +121,7 @@ static Step overdue_step(Operation *operation, Batch *batch) {
             reap->owners[i] = batch_ask(batch, ASK_SESSION, worker.ptr ? worker : STR(""), 0, 1);
         }
         return STEP_MORE;
-    default:
-        overdue_decide(reap, batch);
-        return STEP_LAST;
+    default: overdue_decide(reap, batch); return STEP_LAST;
     }
 }
 
@@ -134,7 +132,8 @@ static void overdue_settle(Operation *operation, const Batch *batch) {
         const SessionRow *owner = reap->owners[i]->session;
         const Job *job = &reap->ask->rows[i]->job;
         if (owner && owner->lease_ms > 0) {
-            metric_add(METRIC_JOB_ATTEMPTS_FAILED, LABELS(job->queue, job->type, STR("timeout")), 1);
+            metric_add(METRIC_JOB_ATTEMPTS_FAILED, LABELS(job->queue, job->type, STR("timeout")),
+                       1);
         }
     }
 }

@@ -39,7 +39,7 @@ static void on_refill(Query *query) {
     if (!failed) {
         if (read->set == WINDOW_DELAYED) promote_at(queue, now_us);
         dispatch_queue(queue);
-        if (query->count > 0) refill(queue, read->set);
+        refill(queue, read->set); /* if there is more to read, or the window was lost meanwhile */
     }
     read_free(read);
 }

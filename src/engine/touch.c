@@ -16,9 +16,7 @@ static void apply(const Touch *touch, Row *row, Batch *batch) {
         if (touch->until_us > job->deadline_us) job->deadline_us = touch->until_us;
         batch_update(batch, row);
         break;
-    case TOUCH_LOG:
-        batch_log(batch, row, touch->text);
-        break;
+    case TOUCH_LOG: batch_log(batch, row, touch->text); break;
     }
 }
 

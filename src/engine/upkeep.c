@@ -127,7 +127,8 @@ static void on_looked(Query *query) {
         int64_t finished_us = query->next_finished_us, dead_us = query->next_dead_us;
         if (query->next_deadline_us > 0 && query->next_deadline_us <= now_us) reap_overdue(engine);
         if (query->next_expiry_us > 0 && query->next_expiry_us <= now_us) expire_waiting(engine);
-        bool finished = finished_us > 0 && finished_us + options->keep_finished_ms * US_PER_MS <= now_us;
+        bool finished =
+            finished_us > 0 && finished_us + options->keep_finished_ms * US_PER_MS <= now_us;
         bool dead = dead_us > 0 && dead_us + options->keep_dead_ms * US_PER_MS <= now_us;
         if (finished || dead) prune_finished(engine);
     }

@@ -24,8 +24,8 @@ static WorkerState wire_state(SessionState state) {
 static void answer_parked(Call *call) {
     Peer *peer = call->peer;
     BeatReply reply = {.state = wire_state(engine_session_state(peer->session))};
-    reply.cancel_count =
-        engine_session_take_cancels(call->gateway->engine, peer->session, &call->arena, &reply.cancel);
+    reply.cancel_count = engine_session_take_cancels(call->gateway->engine, peer->session,
+                                                     &call->arena, &reply.cancel);
     Buf buf;
     buf_init(&buf, 16 * 1024 * 1024);
     beat_reply_write(&buf, &reply);
@@ -85,7 +85,8 @@ void verb_beat(Call *call) {
     if (!peer->session || !str_eq(request.wid, peer->worker)) {
         Session *other = request.wid.len > 0 ? engine_session_find(engine, request.wid) : NULL;
         if (!other || request.parked) {
-            call_fail(call, "Unknown worker " STR_FMT, (int)(request.wid.len < 64 ? request.wid.len : 64),
+            call_fail(call, "Unknown worker " STR_FMT,
+                      (int)(request.wid.len < 64 ? request.wid.len : 64),
                       request.wid.ptr ? request.wid.ptr : "");
             return;
         }

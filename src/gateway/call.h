@@ -42,7 +42,9 @@ struct Peer {
     List calls;
     size_t call_count;
     size_t call_bytes;
-    bool greeted, opted_in, closing, running_alone, reading;
+    bool greeted, opted_in, running_alone, reading;
+    bool ended;   /* it sends no more */
+    bool closing; /* nothing more is read */
     Principal principal;
     Arena arena; /* of the session: HELLO's details */
     Str worker;  /* absent: a producer */

@@ -7,7 +7,7 @@
 #define FETCH_WAIT_US (2 * INT64_C(1000000))
 enum {
     FETCH_QUEUES_MAX = TAKE_QUEUES_MAX,
-    GRACE_MS = 15000,              /* behind the timeout of an opted-in worker: its grace of 10 s and 5 s */
+    GRACE_MS = 15000, /* behind the timeout of an opted-in worker: its grace of 10 s and 5 s */
     TAKE_BYTES_MAX = 8 * 1024 * 1024,
 };
 
@@ -135,5 +135,6 @@ void verb_take(Call *call) {
         }
     }
     engine_session_beat(call->gateway->engine, call->peer->session, -1);
-    fetch_begin(call, request.queues, count, (size_t)request.n, request.wait_ms * 1000, /* many= */ true);
+    fetch_begin(call, request.queues, count, (size_t)request.n, request.wait_ms * 1000,
+                /* many= */ true);
 }

@@ -12,8 +12,8 @@
 #include <sys/random.h>
 
 enum {
-    CALLS_MAX = 1000,                   /* under way on one connection */
-    CALL_BYTES_MAX = 32 * 1024 * 1024,  /* of their arguments */
+    CALLS_MAX = 1000,                  /* under way on one connection */
+    CALL_BYTES_MAX = 32 * 1024 * 1024, /* of their arguments */
     REPLY_MAX = 64 * 1024 * 1024,
 };
 #define HANDSHAKE_US (2 * INT64_C(1000000))
@@ -100,12 +100,13 @@ static void run_call(Peer *peer, const Verb *verb, const Command *command) {
     list_append(&peer->calls, &call->node);
     peer->call_count++;
     if (!verb) {
-        call_fail(call, "unknown command " STR_FMT, (int)(command->verb.len < 64 ? command->verb.len : 64),
-                  command->verb.ptr);
+        call_fail(call, "unknown command " STR_FMT,
+                  (int)(command->verb.len < 64 ? command->verb.len : 64), command->verb.ptr);
     } else if (verb->needs_argument && command->argument.len == 0) {
         call_fail(call, "%s needs an argument", verb->name);
     } else if (!access_allows(&peer->principal, verb->action)) {
-        call_fail(call, "forbidden: %s needs the permission %s", verb->name, action_name(verb->action));
+        call_fail(call, "forbidden: %s needs the permission %s", verb->name,
+                  action_name(verb->action));
     } else {
         call->argument = arena_str(&call->arena, command->argument);
         peer->call_bytes += call->argument.len;
@@ -142,13 +143,16 @@ static void refuse_line(Peer *peer) {
 static void peer_read(Peer *peer) {
     if (peer->reading) return;
     peer->reading = true;
+    bool all_read = false;
     while (!peer->closing && !peer->running_alone && peer->call_count < CALLS_MAX &&
            peer->call_bytes < CALL_BYTES_MAX && !connection_is_congested(peer->connection)) {
         Str line = {0};
         size_t used = 0;
         size_t max = peer->greeted ? peer->gateway->options.max_line : 64 * 1024;
-        LineStatus status = line_scan(&peer->scan, connection_input(peer->connection), max, &line, &used);
-        if (status == LINE_MORE) break;
+        LineStatus status =
+            line_scan(&peer->scan, connection_input(peer->connection), max, &line, &used);
+        all_read = status == LINE_MORE;
+        if (all_read) break;
         if (status == LINE_TOO_LONG) {
             refuse_line(peer);
             break;
@@ -157,6 +161,9 @@ static void peer_read(Peer *peer) {
         connection_consume(peer->connection, used);
     }
     peer->reading = false;
+    if (!all_read || !peer->ended) return;
+    peer->closing = true;
+    if (list_is_empty(&peer->calls)) connection_finish(peer->connection);
 }
 
 /* ---- connections ---- */
@@ -166,14 +173,10 @@ static void on_data(Connection *connection, void *owner) {
     peer_read(owner);
 }
 
+/* A half-closed peer still gets the answers to what it sent, but nobody waits for work for it. */
 static void on_end(Connection *connection, void *owner) {
     Peer *peer = owner;
-    peer->closing = true;
-    if (list_is_empty(&peer->calls)) {
-        connection_finish(connection);
-        return;
-    }
-    /* a half-closed peer still gets the answers that are under way, but nobody waits for work for it */
+    peer->ended = true;
     list_each(&peer->calls, node) {
         Call *call = container_of(node, Call, node);
         if (call->cancel) {
@@ -181,6 +184,7 @@ static void on_end(Connection *connection, void *owner) {
             return;
         }
     }
+    peer_read(peer);
 }
 
 static void gateway_free_if_over(Gateway *gateway);

@@ -11,15 +11,15 @@
 typedef struct Gateway Gateway;
 
 typedef struct GatewayOptions {
-    const char *listen;       /* "HOST:PORT" */
-    Str password;             /* absent: none is asked for */
-    RoleSet roles;            /* of sessions that bring no token */
+    const char *listen; /* "HOST:PORT" */
+    Str password;       /* absent: none is asked for */
+    RoleSet roles;      /* of sessions that bring no token */
     bool allow_flush;
     size_t max_connections;
-    size_t max_line;          /* bytes of one command */
-    size_t max_args;          /* bytes of a job's args */
+    size_t max_line; /* bytes of one command */
+    size_t max_args; /* bytes of a job's args */
     TokenKeys *tokens;
-    const char *version;      /* of Takt, for INFO */
+    const char *version; /* of Takt, for INFO */
 } GatewayOptions;
 
 /* Listens when it returns; options are copied, their texts borrowed. */

@@ -58,7 +58,8 @@ static bool authenticate(Peer *peer, const Hello *hello) {
         say_error(peer, "Invalid password");
         return false;
     }
-    peer->principal = (Principal){.subject = STR("worker-protocol"), .roles = gateway->options.roles};
+    peer->principal =
+        (Principal){.subject = STR("worker-protocol"), .roles = gateway->options.roles};
     return true;
 }
 
@@ -67,14 +68,16 @@ bool peer_hello(Peer *peer, Str line) {
     if (!str_starts_with(line, prefix)) return false;
     Str argument = {line.ptr + prefix.len - 1, line.len - prefix.len + 1};
     Hello hello;
-    if (hello_parse(arena_str(&peer->arena, argument), &peer->arena, &hello, NULL) != OK) return false;
+    if (hello_parse(arena_str(&peer->arena, argument), &peer->arena, &hello, NULL) != OK)
+        return false;
     if (!authenticate(peer, &hello)) return true;
     peer->greeted = true;
     peer->opted_in = hello.opted_in;
     connection_deadline(peer->connection, 0);
     if (hello.wid.len > 0) {
         peer->worker = hello.wid;
-        SessionInfo info = {.worker = peer->worker, .info = describe(peer, &hello), .quick = hello.opted_in};
+        SessionInfo info = {
+            .worker = peer->worker, .info = describe(peer, &hello), .quick = hello.opted_in};
         peer->session = engine_session_open(peer->gateway->engine, &info);
     }
     reply_ok(connection_output(peer->connection));

@@ -33,7 +33,8 @@ void verb_push(Call *call) {
     Error error;
     Push *push = push_new(call, 1);
     if (wire_job_parse(call->argument, &call->arena, &wire, &error) != OK ||
-        wire_to_job(&wire, call->gateway->options.max_args, &push->request.items[0].job, &error) != OK) {
+        wire_to_job(&wire, call->gateway->options.max_args, &push->request.items[0].job, &error) !=
+            OK) {
         call_error(call, &error);
         return;
     }

@@ -125,7 +125,8 @@ void verb_queue(Call *call) {
         verb++;
     }
     if (verb == LENGTH(words)) {
-        call_fail(call, "no such QUEUE subcommand: " STR_FMT, (int)(word.len < 64 ? word.len : 64), word.ptr);
+        call_fail(call, "no such QUEUE subcommand: " STR_FMT, (int)(word.len < 64 ? word.len : 64),
+                  word.ptr);
         return;
     }
     QueueCall *state = arena_new(&call->arena, QueueCall);

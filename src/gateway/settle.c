@@ -32,13 +32,16 @@ static Err read_report(Call *call, const char *verb, PlainReport *ret, Error *er
     if (json_check(call->argument, &object, error) != OK || object.kind != JSON_OBJECT) {
         return error_set(error, ERR_INVALID, "invalid %s: expected a JSON object", verb);
     }
-    const struct { const char *name; Str *target; } strings[] = {
-        {"jid", &ret->jid}, {"errtype", &ret->errtype}, {"message", &ret->message}};
+    const struct {
+        const char *name;
+        Str *target;
+    } strings[] = {{"jid", &ret->jid}, {"errtype", &ret->errtype}, {"message", &ret->message}};
     for (size_t i = 0; i < LENGTH(strings); i++) {
         Json value = json_member(object, str_from(strings[i].name));
         if (!value.text.ptr || value.kind == JSON_NULL) continue;
         if (value.kind != JSON_STRING) {
-            return error_set(error, ERR_INVALID, "invalid %s: %s must be a string", verb, strings[i].name);
+            return error_set(error, ERR_INVALID, "invalid %s: %s must be a string", verb,
+                             strings[i].name);
         }
         *strings[i].target = json_string(value, &call->arena);
     }
@@ -97,7 +100,8 @@ void verb_fail(Call *call) {
         .key = job_key_from_id(report.jid),
         .lease = call_lease(call, 0),
         .failed = true,
-        .failure = {.error = {.type = report.errtype, .message = report.message,
+        .failure = {.error = {.type = report.errtype,
+                              .message = report.message,
                               .backtrace = report.backtrace.text},
                     .retry_after_ms = -1},
     };

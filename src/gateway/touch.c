@@ -144,8 +144,9 @@ static Err track_touch(Call *call, Str argument, Touch *ret, Error *error) {
 
 static const char *track_state(const Query *query) {
     static const char *const words[STATUS_COUNT] = {
-        [STATUS_BLOCKED] = "enqueued", [STATUS_SCHEDULED] = "enqueued", [STATUS_PENDING] = "enqueued",
-        [STATUS_RUNNING] = "working",  [STATUS_RETRYING] = "failed",    [STATUS_SUCCEEDED] = "success",
+        [STATUS_BLOCKED] = "enqueued", [STATUS_SCHEDULED] = "enqueued",
+        [STATUS_PENDING] = "enqueued", [STATUS_RUNNING] = "working",
+        [STATUS_RETRYING] = "failed",  [STATUS_SUCCEEDED] = "success",
         [STATUS_DEAD] = "dead",        [STATUS_CANCELLED] = "dead"};
     if (query->count == 0) return "unknown";
     return words[job_status_at(&query->jobs[0], query->now_us)];

@@ -31,7 +31,8 @@ const Verb *verb_find(Str name) {
 }
 
 void verb_caps(Call *call) {
-    static const char *const names[] = {"TFETCH", "TDONE", "TEXTEND", "TLOG", "BEAT.wait_ms", "fence"};
+    static const char *const names[] = {"TFETCH", "TDONE",        "TEXTEND",
+                                        "TLOG",   "BEAT.wait_ms", "fence"};
     Buf buf;
     buf_init(&buf, 1024);
     JsonWriter writer = json_writer(&buf);

@@ -98,7 +98,8 @@ static void on_drain_look(void *owner) {
     Node *node = owner;
     bool over = loop_now_us(node->loop) >= node->drain_until_us;
     bool worker_gone = !worker_child_is_running(&node->worker);
-    if (over || (worker_gone && engine_is_idle(node->engine))) {
+    bool answered = api_open(node->api) == 0;
+    if (over || (worker_gone && answered && engine_is_idle(node->engine))) {
         loop_stop(node->loop);
     } else {
         loop_timer_after(&node->drain, US_PER_S / 20);
@@ -138,7 +139,8 @@ static void on_reload(void *owner) {
     Error error;
     config_report_init(&report);
     if (config_load(node->options->source, &fresh, &report, &error) != OK) {
-        log_error("config.reload-refused", kv_error(&error), kv_str("problems", buf_str(&report.errors)));
+        log_error("config.reload-refused", kv_error(&error),
+                  kv_str("problems", buf_str(&report.errors)));
     } else {
         Buf now, restart;
         buf_init(&now, 64 * 1024);
@@ -339,7 +341,8 @@ Err serve(const ServeOptions *options, Error *error) {
     if (gethostname(node.host, sizeof node.host - 1) != 0) node.host[0] = '\0';
     Err err = node_open(&node, error);
     if (err == OK) {
-        log_info("node.started", kv_text("version", takt_version), kv_str("data", node.config->data));
+        log_info("node.started", kv_text("version", takt_version),
+                 kv_str("data", node.config->data));
         loop_run(node.loop);
         log_info("node.stopped");
     }

@@ -56,10 +56,10 @@ static void spawn_child(WorkerChild *child) {
              STR_ARG(child->config->protocol.password.text));
     snprintf(parent, sizeof parent, "%d", (int)getpid());
     snprintf(concurrency, sizeof concurrency, "%lld", (long long)child->config->worker.concurrency);
-    char program[] = "takt", verb[] = "worker", parent_flag[] = "--parent", config_flag[] = "--config",
-         concurrency_flag[] = "--concurrency";
-    char *arguments[] = {program,     verb,        parent_flag, parent, concurrency_flag,
-                         concurrency, NULL,        NULL,        NULL};
+    char program[] = "takt", verb[] = "worker", parent_flag[] = "--parent",
+         config_flag[] = "--config", concurrency_flag[] = "--concurrency";
+    char *arguments[] = {program,     verb, parent_flag, parent, concurrency_flag,
+                         concurrency, NULL, NULL,        NULL};
     char *config_path = child->config_path ? alloc_string(child->config_path) : NULL;
     if (config_path) {
         arguments[6] = config_flag;
@@ -96,8 +96,9 @@ void worker_child_start(WorkerChild *child) {
     bool separate = child->config->worker.user.len > 0;
     if (!separate) {
         log_warn("worker.same-user",
-                 kv_text("detail", "exec jobs run as the user who owns the data; set worker.user, or a "
-                                   "user per type, to keep them apart"));
+                 kv_text("detail",
+                         "exec jobs run as the user who owns the data; set worker.user, or a "
+                         "user per type, to keep them apart"));
     }
     begin(child);
 }

@@ -26,7 +26,7 @@ typedef enum RowStatus {
     ROW_UNKNOWN, /* named, nothing known yet */
     ROW_ASKED,   /* to be loaded by the next flush */
     ROW_BLIND,   /* a guarded change is pending in the next flush */
-    ROW_HIT,     /* that change applied. After a start `job` is complete; after a succeed it holds only
+    ROW_HIT, /* that change applied. After a start `job` is complete; after a succeed it holds only
                     id, type, queue, state, priority, due_us, created_us, started_us, finished_us,
                     attempt, failures, fence, worker, correlation_id, run */
     ROW_LOADED,  /* `job` is complete and locked until the commit */
@@ -35,7 +35,7 @@ typedef enum RowStatus {
 
 typedef enum RowWrite {
     WRITE_NONE,
-    WRITE_INSERT,  /* the whole job; `slot` is given by the store. The key has no live job (rule of the
+    WRITE_INSERT, /* the whole job; `slot` is given by the store. The key has no live job (rule of the
                       operations), an ended one of the same key stays as history */
     WRITE_START,   /* blind: waiting, due ≤ now, not expired → running */
     WRITE_SUCCEED, /* blind: running under this lease → succeeded */
@@ -56,7 +56,8 @@ typedef struct Row {
     RowWrite write;
     bool inserted; /* batch_insert was called: kept until the batch ends, likewise the next */
     bool deleted;
-    bool hit;     /* the blind change asked in this batch applied (set by batch_hit, kept when the row is
+    bool
+        hit; /* the blind change asked in this batch applied (set by batch_hit, kept when the row is
                      loaded afterwards) */
     bool changed; /* anything was written to it in this batch: consequences and hints look at it */
     Job job;
@@ -75,8 +76,8 @@ typedef struct Row {
 typedef struct SessionRow {
     Str worker; /* wid */
     Str node;
-    Str info;          /* JSON {"hostname","pid","labels"…} */
-    int64_t lease_ms;  /* 0: never beats, only the rows' deadlines count */
+    Str info;         /* JSON {"hostname","pid","labels"…} */
+    int64_t lease_ms; /* 0: never beats, only the rows' deadlines count */
     int64_t seen_us;
     int64_t opened_us;
     int64_t closed_us; /* last connection gone; 0 while open */
@@ -84,12 +85,12 @@ typedef struct SessionRow {
 } SessionRow;
 
 typedef enum AskKind {
-    ASK_RUNNING_OF,  /* running rows held by `text` (a worker) */
-    ASK_OVERDUE,     /* running rows with 0 < deadline_us ≤ until_us */
-    ASK_EXPIRED,     /* waiting rows with 0 < expires_us ≤ until_us */
-    ASK_PRUNABLE,    /* succeeded and cancelled rows finished at or before until_us, oldest first */
+    ASK_RUNNING_OF, /* running rows held by `text` (a worker) */
+    ASK_OVERDUE,    /* running rows with 0 < deadline_us ≤ until_us */
+    ASK_EXPIRED,    /* waiting rows with 0 < expires_us ≤ until_us */
+    ASK_PRUNABLE,   /* succeeded and cancelled rows finished at or before until_us, oldest first */
     ASK_PRUNABLE_DEAD, /* the same for dead rows */
-    ASK_SESSION,     /* the session of worker `text`, locked */
+    ASK_SESSION,       /* the session of worker `text`, locked */
 } AskKind;
 
 /* A question other than 'load this row'. Answered by the next flush with rows that are loaded, locked and
@@ -139,8 +140,9 @@ struct Batch {
     Arena arena; /* everything the batch and its answers hold, until batch_done */
 
     /* set by the store before the first advance */
-    int64_t now_us;      /* the store's clock at the begin of the transaction */
-    int64_t frontier_us; /* jobs due later are counted as scheduled or retrying, earlier as pending */
+    int64_t now_us; /* the store's clock at the begin of the transaction */
+    int64_t
+        frontier_us; /* jobs due later are counted as scheduled or retrying, earlier as pending */
 
     /* set by the engine */
     bool (*advance)(Batch *batch); /* one step of every operation; true = another round is needed */

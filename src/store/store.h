@@ -15,19 +15,19 @@ typedef struct Store Store;
 /* ---- reading ---- */
 
 typedef enum QueryKind {
-    QUERY_JOB,      /* the newest job of `key`: jobs[0], count 0 when there is none */
-    QUERY_JOBS,     /* by `filter`, newest first, after `cursor` */
-    QUERY_READY,    /* hints: waiting, due_us ≤ until_us, score > after, lowest first. A page never splits
+    QUERY_JOB,  /* the newest job of `key`: jobs[0], count 0 when there is none */
+    QUERY_JOBS, /* by `filter`, newest first, after `cursor` */
+    QUERY_READY, /* hints: waiting, due_us ≤ until_us, score > after, lowest first. A page never splits
                        a score: it may exceed `limit`. `more` tells whether anything is behind it */
-    QUERY_DELAYED,  /* hints: waiting, due_us > after, lowest due first; a page never splits a due */
-    QUERY_QUEUES,   /* queues: every queue that has a counted job or a setting, with its counts as of now */
+    QUERY_DELAYED, /* hints: waiting, due_us > after, lowest due first; a page never splits a due */
+    QUERY_QUEUES, /* queues: every queue that has a counted job or a setting, with its counts as of now */
     QUERY_WAITING_QUEUES, /* queues (names only) with at least one waiting job */
-    QUERY_SESSIONS, /* sessions, all */
-    QUERY_NEXT,     /* next_deadline_us, next_expiry_us, next_finished_us, next_dead_us: what the duties wait
+    QUERY_SESSIONS,       /* sessions, all */
+    QUERY_NEXT, /* next_deadline_us, next_expiry_us, next_finished_us, next_dead_us: what the duties wait
                        for; 0 = none */
-    QUERY_LOG,      /* text: the captured output kept for the newest job of `key` */
-    QUERY_REVOKED,  /* tokens: revoked and not yet expired */
-    QUERY_RUNNING,  /* jobs: all running ones (id, key, worker, fence, queue, type, started_us) */
+    QUERY_LOG,     /* text: the captured output kept for the newest job of `key` */
+    QUERY_REVOKED, /* tokens: revoked and not yet expired */
+    QUERY_RUNNING, /* jobs: all running ones (id, key, worker, fence, queue, type, started_us) */
 } QueryKind;
 
 typedef struct JobFilter {
@@ -38,7 +38,7 @@ typedef struct JobFilter {
     size_t tag_count;
     Str worker;
     Str correlation_id;
-    Str id_list_json; /* JSON array of ids, or absent: only those */
+    Str id_list_json;                            /* JSON array of ids, or absent: only those */
     int64_t created_after_us, created_before_us; /* 0 = open */
     int64_t version;                             /* 0 = all */
     const Str *queue_globs;                      /* the token's queues; 0 = all */
@@ -48,7 +48,7 @@ typedef struct JobFilter {
 
 typedef struct Hint { /* a waiting job, as the window knows it */
     JobKey key;
-    int64_t score;  /* core/order.h */
+    int64_t score; /* core/order.h */
     int64_t due_us;
 } Hint;
 
@@ -80,11 +80,14 @@ struct Query {
     Hint *hints;
     QueueInfo *queues;
     SessionRow *sessions;
-    struct RevokedToken { Str token_id; int64_t until_us; } *tokens;
+    struct RevokedToken {
+        Str token_id;
+        int64_t until_us;
+    } * tokens;
     size_t count;
     bool more;
     int64_t next_cursor; /* JOBS: 0 = the end */
-    int64_t now_us; /* the store's clock when the snapshot was taken */
+    int64_t now_us;      /* the store's clock when the snapshot was taken */
     int64_t next_deadline_us, next_expiry_us, next_finished_us, next_dead_us;
     Str text;
 };
@@ -97,7 +100,8 @@ typedef void (*BatchDone)(Batch *batch, void *context);
  * simulation can stand in. */
 typedef struct StoreIo {
     void (*post)(void *context, void (*function)(void *), void *argument); /* from any thread */
-    int64_t (*now_us)(void *context); /* the clock that the adapter takes for the store's; thread safe */
+    int64_t (*now_us)(
+        void *context); /* the clock that the adapter takes for the store's; thread safe */
     void *context;
 } StoreIo;
 

@@ -119,7 +119,6 @@ static void blind_succeed_equals_loaded(StoreTest *test) {
         b.key = a.key;
         b.id = a.id;
         b.fence = a.fence;
-        b.due_us = a.due_us;
         assert_jobs_equal(&a, &b);
     }
 }
@@ -273,9 +272,10 @@ static void deletes(StoreTest *test) {
     Job job = test_job(test);
     Op log = op_of(OP_LOG, &job.key);
     log.text = STR("output");
-    Op ops[] = {op_insert(&job), op_of(OP_CANCEL, &job.key), op_insert(&job), log,
-                op_of(OP_CANCEL, &job.key)};
-    store_test_do(test, ops, LENGTH(ops));
+    for (int i = 0; i < 2; i++) {
+        Op ops[] = {op_insert(&job), log, op_of(OP_CANCEL, &job.key)};
+        store_test_do(test, ops, LENGTH(ops));
+    }
     assert_int_equal(count_rows(test), 2);
     Op gone = store_test_one(test, op_of(OP_DELETE, &job.key));
     assert_int_equal(gone.result, CHANGE_APPLIED);

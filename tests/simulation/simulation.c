@@ -100,8 +100,6 @@ int64_t request_delay_us(const Request *request) {
 
 /* ---- trouble ---- */
 
-static void plan_crash(void *argument);
-
 static void restart(void *argument) {
     Simulation *simulation = argument;
     if (!simulation->engine) node_start(simulation);
@@ -162,6 +160,7 @@ static void begin(Simulation *simulation, uint64_t seed, bool verbose) {
                                .trace = UINT64_C(14695981039346656037)};
     random_init(&simulation->random, seed);
     list_init(&simulation->node_events);
+    list_init(&simulation->fetches);
     simulation->calm = chance(simulation, 250);
     if (chance(simulation, 500)) simulation->page = (size_t)between(simulation, 1, 6);
     simulation->jobs_to_submit = (size_t)between(simulation, 5, 30);
@@ -191,10 +190,7 @@ void simulation_run(Simulation *simulation, uint64_t seed, bool verbose) {
         step(simulation);
         check_crash(simulation);
     }
-    if (!simulation->failure[0]) {
-        workers_check_idle(simulation);
-        model_end(simulation->model);
-    }
+    if (!simulation->failure[0]) model_end(simulation->model);
     simulation->faulty = false;
     if (simulation->engine) node_stop(simulation);
     if (simulation->open_requests != 0) {

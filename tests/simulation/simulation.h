@@ -59,6 +59,7 @@ struct Simulation {
     Model *model;
     Worker *workers;
     size_t worker_count;
+    List fetches; /* open ones, those of vanished workers included */
     size_t jobs_to_submit;
     size_t submits_open;
     bool paused[QUEUES];
@@ -109,9 +110,8 @@ void node_stop(Simulation *simulation);
 void workers_begin(Simulation *simulation);
 /* The node is gone, and every connection with it. */
 void workers_disconnect(Simulation *simulation);
-void workers_check_idle(Simulation *simulation);
-/* A worker that believes that it holds this job under another fence than `but` (0: any); NULL: none. */
-const char *workers_holder(const Simulation *simulation, const JobKey *key, int64_t but, int64_t of);
+/* Whether a worker rightly believes that it holds this job: under this fence, or (other) under any but it. */
+bool workers_hold(const Simulation *simulation, const JobKey *key, int64_t fence, bool other);
 /* A fetch of this queue has been open since `since_us`. */
 bool workers_wait_for(const Simulation *simulation, Str queue, int64_t since_us);
 

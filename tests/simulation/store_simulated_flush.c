@@ -44,7 +44,7 @@ static void load(SimulatedDisk *disk, Batch *batch, Row *row) {
     }
 }
 
-/* What a row hit by a succeed tells (batch.h). */
+/* What a row hit by a succeed tells (batch.h), and what the succeed itself has set. */
 static Job light(const Job *job) {
     return (Job){
         .key = job->key,
@@ -63,6 +63,8 @@ static Job light(const Job *job) {
         .worker = job->worker,
         .correlation_id = job->correlation_id,
         .run = job->run,
+        .result = job->result,
+        .outcome = job->outcome,
     };
 }
 

@@ -209,9 +209,10 @@ Err flush_batch(Writer *writer, Batch *batch, Error *error) {
     return OK;
 }
 
+/* A revoked token stays revoked. */
 Err flush_wipe(Writer *writer, Error *error) {
     return sqlite_exec(writer->connection.db,
                        "DELETE FROM job; DELETE FROM log; DELETE FROM queue; DELETE FROM count;"
-                       "DELETE FROM session; DELETE FROM token",
+                       "DELETE FROM session",
                        error);
 }

@@ -74,11 +74,19 @@ static Err trim(Writer *writer, int64_t slot, const Chunk *chunks, size_t count,
     return OK;
 }
 
+static Err drop_all(Writer *writer, int64_t slot, Error *error) {
+    sqlite3_stmt *drop;
+    TRY(connection_statement(&writer->connection, SQL_LOG_OF_JOB, &drop, error));
+    bind_int(drop, 1, slot);
+    return statement_run(drop, error);
+}
+
 Err output_append(Writer *writer, int64_t slot, Str text, Error *error) {
     if (text.len == 0) return OK;
-    if (text.len > LIMIT_LOG) {
+    if (text.len > LIMIT_LOG) { /* nothing of what was before is kept */
         size_t from = character_at(text, text.len - LIMIT_LOG);
         text = (Str){text.ptr + from, text.len - from};
+        TRY(drop_all(writer, slot, error));
     }
     Chunk chunks[CHUNKS_MOST + 1];
     size_t count = 0;

@@ -30,6 +30,7 @@ static Err rounds(Writer *writer, Batch *batch, Error *error) {
     bool more = true;
     while (more) {
         more = batch->advance(batch);
+        if (batch->wipe) TRY(flush_wipe(writer, error));
         TRY(flush_batch(writer, batch, error));
     }
     batch->finish(batch);
@@ -41,7 +42,6 @@ static Err transaction(Writer *writer, Batch *batch, Error *error) {
     TRY(connection_run(&writer->connection, SQL_BEGIN_WRITE, error));
     batch->now_us = writer->io->now_us(writer->io->context);
     batch->frontier_us = writer->now.frontier_us;
-    if (batch->wipe) TRY(flush_wipe(writer, error));
     TRY(rounds(writer, batch, error));
     return connection_run(&writer->connection, SQL_COMMIT, error);
 }

@@ -13,14 +13,17 @@
 
 static const Principal anybody = {.subject = {"test", 4}};
 
-static bool read_as(const char *text, const Principal *principal, Arena *arena, FieldErrors **ret_errors,
-                    Job *ret) {
+static bool read_as(const char *text, const Principal *principal, Arena *arena,
+                    FieldErrors **ret_errors, Job *ret) {
     Json document;
     Error error;
-    JobInputRules rules = {
-        .now_us = NOW, .max_args = 64, .principal = principal, .correlation_id = STR("from-header")};
+    JobInputRules rules = {.now_us = NOW,
+                           .max_args = 64,
+                           .principal = principal,
+                           .correlation_id = STR("from-header")};
     *ret_errors = field_errors_new(arena);
-    if (json_check(str_from(text), &document, &error) != OK) fail_msg("%s: %s", text, error.message);
+    if (json_check(str_from(text), &document, &error) != OK)
+        fail_msg("%s: %s", text, error.message);
     return job_input_read(document, &rules, STR(""), *ret_errors, ret);
 }
 
@@ -80,7 +83,8 @@ static void each_fault_has_its_code_and_pointer(void **state) {
          "/expires_in", NULL},
         {WITH("\"timeout\":\"0s\""), "out-of-range", "/timeout", NULL},
         /* B30 */
-        {WITH("\"retry\":{\"max_attempts\":0}"), "out-of-range", "/retry/max_attempts", "1 to 1000"},
+        {WITH("\"retry\":{\"max_attempts\":0}"), "out-of-range", "/retry/max_attempts",
+         "1 to 1000"},
         {WITH("\"retry\":{\"max_attempts\":-1}"), "out-of-range", "/retry/max_attempts", NULL},
         {WITH("\"retry\":{\"max_attempts\":1001}"), "out-of-range", "/retry/max_attempts", NULL},
         {WITH("\"retry\":{\"base\":\"0s\"}"), "out-of-range", "/retry/base", NULL},
@@ -116,7 +120,8 @@ static void each_fault_has_its_code_and_pointer(void **state) {
         Arena arena = {0};
         FieldErrors *errors;
         Job job;
-        if (read_as(rows[i].text, &anybody, &arena, &errors, &job)) fail_msg("taken: %s", rows[i].text);
+        if (read_as(rows[i].text, &anybody, &arena, &errors, &job))
+            fail_msg("taken: %s", rows[i].text);
         if (errors->count != 1) fail_msg("%zu errors for %s", errors->count, rows[i].text);
         const FieldError *error = &errors->items[0];
         if (!str_eq(error->code, str_from(rows[i].code)) ||

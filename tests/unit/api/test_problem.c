@@ -110,8 +110,10 @@ static void it_is_written_as_the_rfc_wants(void **state) {
     static const struct {
         const char *name, *value;
     } members[] = {
-        {"type", "\"/problems/invalid-name\""}, {"status", "422"},
-        {"instance", "\"/v1/jobs\""},           {"code", "\"invalid-name\""},
+        {"type", "\"/problems/invalid-name\""},
+        {"status", "422"},
+        {"instance", "\"/v1/jobs\""},
+        {"code", "\"invalid-name\""},
         {"request_id", "\"r-1\""},
     };
     for (size_t i = 0; i < LENGTH(members); i++) {

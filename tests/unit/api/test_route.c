@@ -19,7 +19,8 @@ static void every_row_is_whole(void **state) {
         assert_true(!reads || route->body == BODY_NONE);
         assert_true(reads || route->body != BODY_NONE);
         for (size_t j = 0; j < i; j++) {
-            assert_false(routes[j].method == route->method && strcmp(routes[j].path, route->path) == 0);
+            assert_false(routes[j].method == route->method &&
+                         strcmp(routes[j].path, route->path) == 0);
         }
     }
 }
@@ -63,7 +64,8 @@ static void every_route_asks_for_the_contracts_role(void **state) {
     for (size_t i = 0; i < LENGTH(rows); i++) {
         const Route *route = NULL;
         for (size_t j = 0; j < route_count; j++) {
-            bool same = routes[j].method == rows[i].method && strcmp(routes[j].path, rows[i].path) == 0;
+            bool same =
+                routes[j].method == rows[i].method && strcmp(routes[j].path, rows[i].path) == 0;
             if (same) route = &routes[j];
         }
         assert_non_null(route);
