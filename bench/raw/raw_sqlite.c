@@ -5,7 +5,7 @@
  */
 #include "base/clock.h"
 #include "base/id.h"
-#include "store/sqlite/connection.h"
+#include "store/sqlite/database.h"
 #include "store/sqlite/row.h"
 #include "store/sqlite/schema.h"
 #include <fcntl.h>
@@ -32,18 +32,18 @@ static Job make_job(UuidMaker *ids, Random *random, char *id, Str args, int64_t 
     return job;
 }
 
-static void write_group(Connection *db, Sql sql, FieldSet set, const Job *jobs, int64_t first_slot,
+static void write_group(Database *db, Sql sql, FieldSet set, const Job *jobs, int64_t first_slot,
                         size_t count) {
     Error error;
     sqlite3_stmt *statement = NULL;
-    must(connection_run(db, SQL_BEGIN_WRITE, &error), &error);
-    must(connection_statement(db, sql, &statement, &error), &error);
+    must(database_run(db, SQL_BEGIN_WRITE, &error), &error);
+    must(database_statement(db, sql, &statement, &error), &error);
     for (size_t i = 0; i < count; i++) {
         bind_int(statement, 1, first_slot + (int64_t)i);
         row_bind(statement, set, &jobs[i]);
         must(statement_run(statement, &error), &error);
     }
-    must(connection_run(db, SQL_COMMIT, &error), &error);
+    must(database_run(db, SQL_COMMIT, &error), &error);
 }
 
 int main(int argc, char **argv) {
@@ -53,7 +53,7 @@ int main(int argc, char **argv) {
     }
     int64_t total = argc > 2 ? strtol(argv[2], NULL, 10) : 200000;
     size_t group = argc > 3 ? (size_t)strtol(argv[3], NULL, 10) : 500;
-    Connection db = {0};
+    Database db = {0};
     Error error;
     int fd = open(argv[1], O_CREAT | O_EXCL | O_RDWR, 0600);
     if (fd < 0) {
@@ -61,8 +61,8 @@ int main(int argc, char **argv) {
         return 1;
     }
     close(fd);
-    must(connection_open(&db, argv[1], CONNECTION_WRITER, &error), &error);
-    must(connection_settle(&db, &error), &error);
+    must(database_open(&db, argv[1], DATABASE_WRITER, &error), &error);
+    must(database_settle(&db, &error), &error);
     must(schema_migrate(db.db, clock_real_us(), &error), &error);
     char text[200];
     int len = snprintf(text, sizeof text, "[1,\"%0*d\"]", 190, 0);
@@ -101,6 +101,6 @@ int main(int argc, char **argv) {
            (long long)total, group, seconds, (double)total / seconds);
     free(jobs);
     free(ids);
-    connection_shut(&db);
+    database_close(&db);
     return 0;
 }

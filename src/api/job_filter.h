@@ -4,8 +4,8 @@
 
 #include "api/input.h"
 #include "core/access.h"
+#include "engine/engine.h"
 #include "net/http_request.h"
-#include "store/store.h"
 
 typedef struct JobFilterInput {
     JobFilter filter;

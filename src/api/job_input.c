@@ -43,8 +43,8 @@ static void read_queue(JobReader *reader, Str name, Json value) {
 
 static void read_args(JobReader *reader, Str name, Json value) {
     if (value.text.len > reader->rules->max_args) {
-        input_fail(&reader->input, name, "payload-too-large", "args have %zu bytes, %zu are allowed",
-                   value.text.len, reader->rules->max_args);
+        input_fail(&reader->input, name, "payload-too-large",
+                   "args have %zu bytes, %zu are allowed", value.text.len, reader->rules->max_args);
         return;
     }
     reader->job->args = value.text;
@@ -119,7 +119,8 @@ static void read_tags(JobReader *reader, Str name, Json value) {
     for (size_t i = 0; json_next(&iter, NULL, &element); i++) {
         Str tag;
         Str index = arena_format(input->arena, "%zu", i);
-        if (input_name(&inside, index, element, name_check_tag, &tag)) json_write_string(&writer, tag);
+        if (input_name(&inside, index, element, name_check_tag, &tag))
+            json_write_string(&writer, tag);
     }
     json_end_array(&writer);
     reader->job->tags = arena_str(input->arena, buf_str(&buf));
@@ -258,8 +259,8 @@ static void read_member(JobReader *reader, Str name, Json value) {
 
 static void exclude(const JobReader *reader, bool both, Str name, const char *other) {
     if (!both) return;
-    input_fail(&reader->input, name, "conflict-members", "%s and " STR_FMT " exclude each other", other,
-               STR_ARG(name));
+    input_fail(&reader->input, name, "conflict-members", "%s and " STR_FMT " exclude each other",
+               other, STR_ARG(name));
 }
 
 /* What concerns more than one member, or one that is not there. */
@@ -267,10 +268,12 @@ static void check_whole(const JobReader *reader) {
     const Job *job = reader->job;
     if (!reader->has_type) {
         input_fail(&reader->input, STR("type"), "invalid-name",
-                   "type is missing: 1 to %d characters, only letters, digits and _.:-/\\", LIMIT_TYPE);
+                   "type is missing: 1 to %d characters, only letters, digits and _.:-/\\",
+                   LIMIT_TYPE);
     }
     exclude(reader, reader->has_run_at && reader->has_delay, STR("delay"), "run_at");
-    exclude(reader, reader->has_expires_at && reader->has_expires_in, STR("expires_in"), "expires_at");
+    exclude(reader, reader->has_expires_at && reader->has_expires_in, STR("expires_in"),
+            "expires_at");
     if (!access_sees_queue(reader->rules->principal, job->queue)) {
         input_fail(&reader->input, STR("queue"), "forbidden",
                    "the permission job:submit does not extend to the queue '" STR_FMT "'",

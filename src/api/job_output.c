@@ -39,8 +39,8 @@ static void write_duration(JsonWriter *writer, int64_t ms) {
 /* What was asked for, until a retry or an operator moved it. */
 static void write_run_at(JsonWriter *writer, const JobView *view) {
     const Job *job = view->job;
-    bool moved = job->state == JOB_WAITING &&
-                 (job->due_us > view->now_us || job->run_at_us > job->due_us);
+    bool moved =
+        job->state == JOB_WAITING && (job->due_us > view->now_us || job->run_at_us > job->due_us);
     write_time(writer, moved ? job->due_us : job->run_at_us);
 }
 

@@ -146,7 +146,7 @@ static void on_started(Query *query) {
     if (query->outcome == OK) {
         started(engine, query);
         if (--engine->starting == 0) {
-            engine->ready = true;
+            engine->ready = engine->store_up = true;
             for (size_t i = 0; i < engine_duty_count; i++) {
                 engine->duty_at[i] = engine_now_us(engine);
             }

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #define DRAIN_MOST_US (30 * US_PER_S) /* then connections are closed whatever they do */
+#define SETTLE_MOST_US (10 * US_PER_S)
 #define CLOCK_SKEW_WARN_US US_PER_S
 enum { OPEN_BYTES_MAX = 256 * 1024 * 1024 };
 
@@ -305,24 +306,35 @@ static Err node_open(Node *node, Error *error) {
     return OK;
 }
 
+static void on_settle_look(void *owner) {
+    (void)owner; /* only so that the loop turns */
+}
+
+/* Until all that was begun is answered: what the store still says must find somebody home. */
+static void settle(Node *node) {
+    int64_t until_us = loop_now_us(node->loop) + SETTLE_MOST_US;
+    LoopTimer look;
+    loop_timer_init(&look, node->loop, on_settle_look, NULL);
+    do {
+        loop_timer_after(&look, US_PER_MS);
+        loop_turn(node->loop);
+    } while ((!store_is_idle(node->store) || !engine_is_idle(node->engine)) &&
+             loop_now_us(node->loop) < until_us);
+    loop_timer_cancel(&look);
+}
+
 static void node_close(Node *node) {
-    loop_timer_cancel(&node->wake);
     loop_timer_cancel(&node->second);
     loop_timer_cancel(&node->drain);
     if (node->worker.loop) worker_child_stop(&node->worker);
     gateway_close(node->gateway);
     http_server_close(node->http);
-    /* What the store still answers finds its way home before the engine goes. */
     if (node->engine) {
         engine_drain(node->engine);
-        loop_timer_cancel(&node->wake);
-        store_close(node->store);
-        LoopTimer last;
-        loop_timer_init(&last, node->loop, (LoopFn *)loop_stop, node->loop);
-        loop_timer_after(&last, 0);
-        loop_run(node->loop);
+        settle(node);
         loop_timer_cancel(&node->wake);
         loop_task_cancel(&node->flush);
+        store_close(node->store);
     }
     metric_reset();
     api_free(node->api);

@@ -1,8 +1,8 @@
 /* The identity map of a batch and its bookkeeping: see batch.h.
  *
- * Knows nothing of how a store writes. The invariant: a row is in `flush` exactly while something is
- * asked or pending for it, and `before` always tells how the stored job was counted when it was met, or
- * since it was last settled in `counts`. */
+ * Knows nothing of how a store writes. The invariant: a row is in `flush` exactly while something
+ * is asked or pending for it, and `before` always tells how the stored job was counted when it was
+ * met, or since it was last settled in `counts`. */
 #include "store/batch.h"
 
 void batch_init(Batch *batch) {
@@ -172,7 +172,8 @@ bool row_is_pending(const Row *row) {
 #define APPEND(list, item)                                                                         \
     do {                                                                                           \
         __typeof__(list) *end = &(list);                                                           \
-        while (*end) end = &(*end)->next;                                                          \
+        while (*end)                                                                               \
+            end = &(*end)->next;                                                                   \
         *end = (item);                                                                             \
     } while (0)
 

@@ -49,9 +49,24 @@ void store_run(Store *store, Batch *batch, BatchDone done, void *context) {
     store->kind->run(store, batch, on_batch_done, store);
 }
 
+static void on_read_done(Query *query) {
+    check(query->store->reads > 0);
+    query->store->reads--;
+    query->done = query->asked_by;
+    query->done(query);
+}
+
 void store_read(Store *store, Query *query) {
     check(query->done);
+    query->store = store;
+    query->asked_by = query->done;
+    query->done = on_read_done;
+    store->reads++;
     store->kind->read(store, query);
+}
+
+bool store_is_idle(const Store *store) {
+    return !store->busy && store->reads == 0;
 }
 
 void store_close(Store *store) {

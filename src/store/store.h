@@ -72,6 +72,8 @@ struct Query {
     size_t limit;
     void (*done)(Query *query); /* on the loop thread; `outcome` is set */
     void *context;
+    Store *store;                  /* the front door's, likewise the next */
+    void (*asked_by)(Query *query); /* the caller's `done` */
     /* out, in the arena */
     Arena arena; /* the caller's to arena_done() after `done` */
     Err outcome;
@@ -122,6 +124,7 @@ struct Store { /* an adapter embeds it as its first member */
     bool busy;            /* a batch is in flight */
     BatchDone batch_done; /* the front door's caller */
     void *batch_context;
+    size_t reads;               /* under way */
     uint64_t commits, failures; /* counted by the front door */
 };
 
@@ -131,4 +134,8 @@ struct Store { /* an adapter embeds it as its first member */
 Err store_open(Store **ret, Str url, const StoreIo *io, Error *error) must_check;
 void store_run(Store *store, Batch *batch, BatchDone done, void *context);
 void store_read(Store *store, Query *query);
-void store_close(Store *store); /* accepts NULL */
+/* What is under way is finished, but answers that were posted and have not come yet must not come any
+ * more: close it when nothing is awaited, or don't turn the loop again. Accepts NULL. */
+void store_close(Store *store);
+/* No batch and no query is under way. */
+bool store_is_idle(const Store *store);

@@ -6,7 +6,8 @@
 /* Runs the whole suite; returns cmocka's count of failed tests. */
 int store_contract(const StoreSuite *suite);
 
-/* Its parts, as rows for cmocka: writing (store_contract_write.c) and reading (store_contract_read.c). */
+/* Its parts, as rows for cmocka: writing (store_contract_write.c) and reading
+ * (store_contract_read.c). */
 typedef struct StoreCase {
     const char *name;
     void (*run)(StoreTest *test);
@@ -17,7 +18,7 @@ extern const size_t store_write_case_count;
 extern const StoreCase store_read_cases[];
 extern const size_t store_read_case_count;
 
-/* The same random batches on two stores: every row and every answer is the same, and the counts are those
- * of a recount. */
+/* The same random batches on two stores: every row and every answer is the same, and the counts
+ * are those of a recount. */
 void store_random_walk(const StoreSuite *first, const StoreSuite *second, uint64_t seed,
                        unsigned batches);

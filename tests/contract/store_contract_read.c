@@ -53,7 +53,7 @@ static void asks_find_rows_in_order(StoreTest *test) {
         AskKind kind;
         JobState state;
     } CASES[] = {
-        {ASK_OVERDUE, JOB_RUNNING},    {ASK_EXPIRED, JOB_WAITING},   {ASK_PRUNABLE, JOB_SUCCEEDED},
+        {ASK_OVERDUE, JOB_RUNNING},    {ASK_EXPIRED, JOB_WAITING},    {ASK_PRUNABLE, JOB_SUCCEEDED},
         {ASK_PRUNABLE, JOB_CANCELLED}, {ASK_PRUNABLE_DEAD, JOB_DEAD},
     };
     for (size_t i = 0; i < LENGTH(CASES); i++) {
@@ -182,8 +182,11 @@ static void ready_pages(StoreTest *test) {
         {SCORE_HIGHEST, 9, 0, false, {0}},
     };
     for (size_t i = 0; i < LENGTH(CASES); i++) {
-        Query query = {.kind = QUERY_READY, .queue = STR("q"), .after = CASES[i].after,
-                       .until_us = until_us, .limit = CASES[i].limit};
+        Query query = {.kind = QUERY_READY,
+                       .queue = STR("q"),
+                       .after = CASES[i].after,
+                       .until_us = until_us,
+                       .limit = CASES[i].limit};
         check_page(test, &query, CASES[i].want, CASES[i].count, CASES[i].more, jobs);
     }
 }
@@ -205,7 +208,9 @@ static void delayed_pages(StoreTest *test) {
         {now_us + 95, 9, 0, false, {0}},
     };
     for (size_t i = 0; i < LENGTH(CASES); i++) {
-        Query query = {.kind = QUERY_DELAYED, .queue = STR("q"), .after = CASES[i].after,
+        Query query = {.kind = QUERY_DELAYED,
+                       .queue = STR("q"),
+                       .after = CASES[i].after,
                        .limit = CASES[i].limit};
         check_page(test, &query, CASES[i].want, CASES[i].count, CASES[i].more, jobs);
     }
@@ -231,9 +236,9 @@ static void waiting_queues(StoreTest *test) {
 enum { LISTED = 12 };
 
 static void fill_list(StoreTest *test, Job jobs[LISTED]) {
-    static const JobState STATES[] = {JOB_WAITING, JOB_RUNNING, JOB_SUCCEEDED, JOB_DEAD,
-                                      JOB_CANCELLED, JOB_PARKED, JOB_BLOCKED, JOB_WAITING,
-                                      JOB_WAITING, JOB_SUCCEEDED, JOB_DEAD, JOB_WAITING};
+    static const JobState STATES[] = {JOB_WAITING,   JOB_RUNNING,   JOB_SUCCEEDED, JOB_DEAD,
+                                      JOB_CANCELLED, JOB_PARKED,    JOB_BLOCKED,   JOB_WAITING,
+                                      JOB_WAITING,   JOB_SUCCEEDED, JOB_DEAD,      JOB_WAITING};
     for (size_t i = 0; i < LISTED; i++) {
         test->now_us += US_PER_S;
         Job job = test_job(test);
@@ -260,7 +265,8 @@ static void check_list(StoreTest *test, const JobFilter *filter, const Job *jobs
     size_t last = LISTED;
     for (size_t i = 0; i < query.count; i++) {
         size_t j = 0;
-        while (j < last && !job_key_eq(&jobs[j].key, &query.jobs[i].key)) j++;
+        while (j < last && !job_key_eq(&jobs[j].key, &query.jobs[i].key))
+            j++;
         assert_true(j < last); /* newest first */
         found |= 1U << j;
         last = j;
@@ -330,7 +336,8 @@ static void list_pages(StoreTest *test) {
         size_t seen = 0, pages = 0;
         int64_t cursor = 0;
         do {
-            Query query = {.kind = QUERY_JOBS, .limit = 4, .cursor = cursor, .until_us = test->now_us};
+            Query query = {
+                .kind = QUERY_JOBS, .limit = 4, .cursor = cursor, .until_us = test->now_us};
             query.filter.statuses = STATUSES[s];
             store_test_query(test, &query);
             assert_int_equal(query.more, query.next_cursor != 0);
@@ -494,7 +501,8 @@ static void queues_are_paused(StoreTest *test) {
 }
 
 static void check_session(const SessionRow *a, const SessionRow *b) {
-    assert_true(str_eq(a->worker, b->worker) && str_eq(a->node, b->node) && str_eq(a->info, b->info));
+    assert_true(str_eq(a->worker, b->worker) && str_eq(a->node, b->node) &&
+                str_eq(a->info, b->info));
     assert_int_equal(a->lease_ms, b->lease_ms);
     assert_int_equal(a->seen_us, b->seen_us);
     assert_int_equal(a->opened_us, b->opened_us);
@@ -550,8 +558,12 @@ static void tokens_are_revoked(StoreTest *test) {
 static void reads_of_nothing(StoreTest *test) {
     Job job = test_job(test);
     for (QueryKind kind = QUERY_JOB; kind <= QUERY_RUNNING; kind++) {
-        Query query = {.kind = kind, .key = job.key, .queue = STR("q"), .limit = 5,
-                       .until_us = test->now_us, .after = SCORE_LOWEST};
+        Query query = {.kind = kind,
+                       .key = job.key,
+                       .queue = STR("q"),
+                       .limit = 5,
+                       .until_us = test->now_us,
+                       .after = SCORE_LOWEST};
         store_test_query(test, &query);
         assert_int_equal(query.count, 0);
         assert_false(query.more);

@@ -1,4 +1,5 @@
-/* The store's contract, writing: every kind of write, its guards, and how changes of one row compose. */
+/* The store's contract, writing: every kind of write, its guards, and how changes of one row
+ * compose. */
 #include "store_contract.h"
 
 #include <setjmp.h>
@@ -24,8 +25,12 @@ static Job full_job(StoreTest *test, int64_t seed) {
     job.key = job_key_from_id(job.id);
     job.state = JOB_RUNNING;
     job.priority = 9;
-    job.retry = (RetryPolicy){.max_attempts = 7, .base_ms = 1, .cap_ms = 99, .factor = 1.5,
-                              .backoff = BACKOFF_LINEAR, .jitter = JITTER_FULL};
+    job.retry = (RetryPolicy){.max_attempts = 7,
+                              .base_ms = 1,
+                              .cap_ms = 99,
+                              .factor = 1.5,
+                              .backoff = BACKOFF_LINEAR,
+                              .jitter = JITTER_FULL};
     return job;
 }
 
@@ -270,10 +275,8 @@ static void a_key_is_used_again(StoreTest *test) {
 
 static void deletes(StoreTest *test) {
     Job job = test_job(test);
-    Op log = op_of(OP_LOG, &job.key);
-    log.text = STR("output");
     for (int i = 0; i < 2; i++) {
-        Op ops[] = {op_insert(&job), log, op_of(OP_CANCEL, &job.key)};
+        Op ops[] = {op_insert(&job), op_of(OP_CANCEL, &job.key)};
         store_test_do(test, ops, LENGTH(ops));
     }
     assert_int_equal(count_rows(test), 2);
@@ -286,6 +289,18 @@ static void deletes(StoreTest *test) {
     assert_int_equal(more[1].seen, ROW_MISSING);
     assert_int_equal(more[2].result, CHANGE_APPLIED);
     assert_int_equal(count_rows(test), 1);
+}
+
+/* Its place may be given out again after a restart: nothing of it may be there then. */
+static void output_goes_with_its_job(StoreTest *test) {
+    Job job = test_job(test);
+    Op log = op_of(OP_LOG, &job.key);
+    log.text = STR("output");
+    Op ops[] = {op_insert(&job), log, op_of(OP_CANCEL, &job.key)};
+    store_test_do(test, ops, LENGTH(ops));
+    store_test_one(test, op_of(OP_DELETE, &job.key));
+    store_test_reopen(test);
+    store_test_one(test, op_insert(&job));
     Query query = {.kind = QUERY_LOG, .key = job.key};
     store_test_query(test, &query);
     assert_int_equal(query.text.len, 0);
@@ -360,6 +375,7 @@ const StoreCase store_write_cases[] = {
     {"two blind starts of one job", two_blind_starts_of_one_job},
     {"a key is used again", a_key_is_used_again},
     {"deletes", deletes},
+    {"output goes with its job", output_goes_with_its_job},
     {"inserted and deleted at once", inserted_and_deleted_at_once},
     {"wipe erases everything", wipe_erases_everything},
     {"a failed commit leaves nothing", a_failed_commit_leaves_nothing},

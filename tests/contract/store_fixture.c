@@ -89,8 +89,10 @@ static ChangeResult apply(Op *op, Batch *batch) {
         for (size_t i = 0; i < job_field_count; i++) {
             const JobField *field = &job_fields[i];
             if (!field->changes) continue;
-            if (field->kind == FIELD_INT) *job_field_int(field, job) = *job_field_int(field, &op->job);
-            if (field->kind == FIELD_TEXT) *job_field_text(field, job) = *job_field_text(field, &op->job);
+            if (field->kind == FIELD_INT)
+                *job_field_int(field, job) = *job_field_int(field, &op->job);
+            if (field->kind == FIELD_TEXT)
+                *job_field_text(field, job) = *job_field_text(field, &op->job);
         }
         return CHANGE_APPLIED;
     case OP_DELETE: return job_is_finished(job) ? CHANGE_APPLIED : CHANGE_WRONG_STATE;
@@ -196,13 +198,15 @@ static void begin(StoreTest *test, Batch *batch, Script *script) {
 
 Err store_test_run(StoreTest *test, Batch *batch, Script *script) {
     begin(test, batch, script);
-    while (!test->answered) run_one_post(test);
+    while (!test->answered)
+        run_one_post(test);
     return batch->outcome;
 }
 
 bool store_test_run_to_crash(StoreTest *test, Batch *batch, Script *script) {
     begin(test, batch, script);
-    while (!list_is_empty(&test->posts)) run_one_post(test);
+    while (!list_is_empty(&test->posts))
+        run_one_post(test);
     return !test->answered;
 }
 
@@ -233,7 +237,8 @@ void store_test_query(StoreTest *test, Query *query) {
     test->answered = false;
     store_read(test->store, query);
     assert_false(test->answered);
-    while (!test->answered) run_one_post(test);
+    while (!test->answered)
+        run_one_post(test);
     if (query->outcome != OK) print_error("%s\n", query->error.message);
     assert_int_equal(query->outcome, OK);
 }

@@ -1,5 +1,5 @@
-/* What the tests of a store work with: a loop thread of their own, a clock they move, and batches written
- * as lists of operations. Knows store.h only, so that it fits every adapter. */
+/* What the tests of a store work with: a loop thread of their own, a clock they move, and batches
+ * written as lists of operations. Knows store.h only, so that it fits every adapter. */
 #pragma once
 
 #include "store/store.h"
@@ -10,7 +10,8 @@ typedef struct StoreSuite {
     const char *name;
     /* Opens a store: an empty one, or the one that the last close left behind. */
     Store *(*open)(void *context, const StoreIo *io, bool fresh);
-    /* The next commit fails with ERR_UNAVAILABLE. NULL: this adapter's test has a way of its own. */
+    /* The next commit fails with ERR_UNAVAILABLE. NULL: this adapter's test has a way of its
+     * own. */
     void (*fail_next)(void *context);
     void *context;
 } StoreSuite;
@@ -41,9 +42,9 @@ void store_test_post(void *context, void (*function)(void *), void *argument);
 
 typedef enum OpKind {
     OP_INSERT,
-    OP_START,   /* blind */
-    OP_SUCCEED, /* blind */
-    OP_LOAD,    /* only looks */
+    OP_START,        /* blind */
+    OP_SUCCEED,      /* blind */
+    OP_LOAD,         /* only looks */
     OP_LOAD_START,   /* loaded, by the core, with `fence` */
     OP_LOAD_SUCCEED, /* loaded, by the core */
     OP_FAIL,
@@ -83,8 +84,8 @@ typedef struct Script {
 
 /* Runs it; batch_done() afterwards. */
 Err store_test_run(StoreTest *test, Batch *batch, Script *script);
-/* Runs it until nothing happens any more, on a store whose node dies before it answers (one without threads
- * of its own): true = no answer came. */
+/* Runs it until nothing happens any more, on a store whose node dies before it answers (one
+ * without threads of its own): true = no answer came. */
 bool store_test_run_to_crash(StoreTest *test, Batch *batch, Script *script);
 /* Runs the operations, expects success, and lets the batch go; op.row is void then. */
 void store_test_do(StoreTest *test, Op *ops, size_t count);

@@ -1,4 +1,5 @@
-/* Random batches on two stores at once: the simulated one is naive, so what they agree on is right. */
+/* Random batches on two stores at once: the simulated one is naive, so what they agree on is
+ * right. */
 #include "store_contract.h"
 
 #include <setjmp.h>
@@ -34,16 +35,17 @@ static Job random_job(StoreTest *test, Random *random, const JobKey *key, Str id
 }
 
 static Op random_op(StoreTest *test, Random *random, int64_t fence) {
-    static const OpKind KINDS[] = {OP_INSERT, OP_INSERT, OP_INSERT, OP_START,  OP_START,
-                                   OP_START,  OP_SUCCEED, OP_SUCCEED, OP_FAIL, OP_LOSE,
-                                   OP_RETURN, OP_CANCEL, OP_RETRY,  OP_KILL,  OP_DELETE,
+    static const OpKind KINDS[] = {OP_INSERT, OP_INSERT,  OP_INSERT,  OP_START, OP_START,
+                                   OP_START,  OP_SUCCEED, OP_SUCCEED, OP_FAIL,  OP_LOSE,
+                                   OP_RETURN, OP_CANCEL,  OP_RETRY,   OP_KILL,  OP_DELETE,
                                    OP_LOAD,   OP_LOG};
     Str id = arena_format(&test->arena, "id-%d", (int)random_below(random, KEYS));
     JobKey key = job_key_from_id(id);
     Op op = op_of(KINDS[random_below(random, LENGTH(KINDS))], &key);
     op.job = random_job(test, random, &key, id);
     op.lease.worker = str_from(WORKERS[random_below(random, LENGTH(WORKERS))]);
-    if (random_below(random, 3) == 0) op.lease.fence = 1 + (int64_t)random_below(random, (uint64_t)fence + 1);
+    if (random_below(random, 3) == 0)
+        op.lease.fence = 1 + (int64_t)random_below(random, (uint64_t)fence + 1);
     op.text = STR("some text");
     return op;
 }
@@ -93,9 +95,13 @@ static void run_on_both(StoreTest *tests[2], const Op *ops, size_t count, int64_
     Batch batches[2];
     Asks asks[2];
     for (int i = 0; i < 2; i++) {
-        for (size_t j = 0; j < count; j++) copies[i][j] = ops[j];
+        for (size_t j = 0; j < count; j++)
+            copies[i][j] = ops[j];
         asks[i] = (Asks){.now_us = tests[i]->now_us, .limit = limit};
-        Script script = {.ops = copies[i], .count = count, .first = ask_all, .context = &asks[i],
+        Script script = {.ops = copies[i],
+                         .count = count,
+                         .first = ask_all,
+                         .context = &asks[i],
                          .count_to_us = count_to_us};
         assert_int_equal(store_test_run(tests[i], &batches[i], &script), OK);
     }
@@ -145,18 +151,24 @@ static void compare_windows(StoreTest *tests[2], Random *random) {
     for (size_t i = 0; i < LENGTH(QUEUES); i++) {
         int64_t priority = 1 + (int64_t)random_below(random, 9);
         int64_t due_us = now_us + ((int64_t)random_below(random, 6) - 3) * US_PER_S;
-        Query ready = {.kind = QUERY_READY, .queue = str_from(QUEUES[i]), .until_us = now_us,
-                       .after = random_below(random, 2) ? SCORE_LOWEST : order_score(priority, due_us),
+        Query ready = {.kind = QUERY_READY,
+                       .queue = str_from(QUEUES[i]),
+                       .until_us = now_us,
+                       .after =
+                           random_below(random, 2) ? SCORE_LOWEST : order_score(priority, due_us),
                        .limit = 1 + random_below(random, 6)};
         query_both(tests, &ready);
-        Query delayed = {.kind = QUERY_DELAYED, .queue = str_from(QUEUES[i]), .after = due_us,
+        Query delayed = {.kind = QUERY_DELAYED,
+                         .queue = str_from(QUEUES[i]),
+                         .after = due_us,
                          .limit = 1 + random_below(random, 6)};
         query_both(tests, &delayed);
     }
 }
 
 static void compare_reads(StoreTest *tests[2], Random *random) {
-    static const QueryKind KINDS[] = {QUERY_QUEUES, QUERY_WAITING_QUEUES, QUERY_NEXT, QUERY_SESSIONS};
+    static const QueryKind KINDS[] = {QUERY_QUEUES, QUERY_WAITING_QUEUES, QUERY_NEXT,
+                                      QUERY_SESSIONS};
     int64_t now_us = tests[0]->now_us;
     for (size_t i = 0; i < LENGTH(KINDS); i++) {
         query_both(tests, &(Query){.kind = KINDS[i], .until_us = now_us});
@@ -179,7 +191,8 @@ static void recount(StoreTest *test) {
     store_test_query(test, &queues);
     for (size_t i = 0; i < jobs.count; i++) {
         size_t q = 0;
-        while (q < queues.count && !str_eq(queues.queues[q].name, jobs.jobs[i].queue)) q++;
+        while (q < queues.count && !str_eq(queues.queues[q].name, jobs.jobs[i].queue))
+            q++;
         assert_true(q < queues.count);
         queues.queues[q].counts[job_status_at(&jobs.jobs[i], test->now_us)]--;
     }

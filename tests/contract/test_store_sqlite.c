@@ -1,4 +1,5 @@
-/* The embedded store keeps the contract, agrees with the simulated store, and refuses what it must. */
+/* The embedded store keeps the contract, agrees with the simulated store, and refuses what it
+ * must. */
 #include "store_contract.h"
 
 #include <setjmp.h>
@@ -115,7 +116,8 @@ static void write_file(const char *text) {
     snprintf(path, sizeof path, "%s/takt.db", directory);
     FILE *file = fopen(path, "w");
     assert_non_null(file);
-    for (int i = 0; i < 500; i++) fputs(text, file);
+    for (int i = 0; i < 500; i++)
+        fputs(text, file);
     fclose(file);
 }
 
@@ -237,7 +239,8 @@ static int commit_many(void) {
     return 0;
 }
 
-/* Starts this program under strace, which fails the writer's 30th fdatasync; how many commits it told. */
+/* Starts this program under strace, which fails the writer's 30th fdatasync; how many commits it
+ * told. */
 static int run_with_failing_sync(int *ret_status) {
     int ends[2];
     assert_int_equal(pipe(ends), 0);
@@ -247,13 +250,15 @@ static int run_with_failing_sync(int *ret_status) {
         close(ends[0]);
         setenv("ASAN_OPTIONS", "detect_leaks=0", 1); /* a leak check can't run under a tracer */
         execlp("strace", "strace", "-f", "-o", "/dev/null", "-e", "trace=fdatasync", "-e",
-               "inject=fdatasync:error=EIO:when=30", self_path, "commit-many", directory, (char *)NULL);
+               "inject=fdatasync:error=EIO:when=30", self_path, "commit-many", directory,
+               (char *)NULL);
         _exit(127);
     }
     close(ends[1]);
     int told = 0;
     char byte;
-    while (read(ends[0], &byte, 1) == 1) told += byte == 'a';
+    while (read(ends[0], &byte, 1) == 1)
+        told += byte == 'a';
     close(ends[0]);
     waitpid(pid, ret_status, 0);
     return told;

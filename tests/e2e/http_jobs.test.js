@@ -12,9 +12,10 @@ before(async () => {
 });
 after(() => takt.end());
 
-/** Leases the jobs of a queue, and ends each by `outcome(job)`: {result} or {error}. */
-async function work(queue, outcome = () => ({}), n = 100) {
-  const jobs = await worker.lease(queue, n, 2000);
+/** Leases `n` jobs of a queue (as many as there are), and ends each by `outcome(job)`: {result} or {error}. */
+async function work(queue, outcome = () => ({}), n = 0) {
+  const jobs = await worker.lease(queue, n || 100, 2000);
+  while (jobs.length < n) jobs.push(...(await worker.lease(queue, n - jobs.length, 2000)));
   await worker.call("TDONE", jobs.map((job) => ({ jid: job.jid, fence: job.fence, ...outcome(job) })));
   return jobs;
 }

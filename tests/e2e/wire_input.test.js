@@ -19,10 +19,7 @@ async function firstBytes(bytes, pieces = 1) {
     wire.write(all.subarray(at, at + size));
     if (pieces > 1) await sleep(2);
   }
-  let timer;
-  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error("still open")), 4000)));
-  const ended = new Promise((resolve) => wire.socket.once("end", resolve));
-  await Promise.race([wire.ended, ended, late]).finally(() => clearTimeout(timer));
+  await until("closed", () => wire.closed || wire.socket.readableEnded, 4000);
   const said = wire.replies;
   await wire.close();
   return said;

@@ -3,9 +3,12 @@
 #include "store/sqlite/row.h"
 
 static const Sql SQL_OF_ASK[] = {
-    [ASK_RUNNING_OF] = SQL_ASK_RUNNING_OF,   [ASK_OVERDUE] = SQL_ASK_OVERDUE,
-    [ASK_EXPIRED] = SQL_ASK_EXPIRED,         [ASK_PRUNABLE] = SQL_ASK_PRUNABLE,
-    [ASK_PRUNABLE_DEAD] = SQL_ASK_PRUNABLE_DEAD, [ASK_SESSION] = SQL_ASK_SESSION,
+    [ASK_RUNNING_OF] = SQL_ASK_RUNNING_OF,
+    [ASK_OVERDUE] = SQL_ASK_OVERDUE,
+    [ASK_EXPIRED] = SQL_ASK_EXPIRED,
+    [ASK_PRUNABLE] = SQL_ASK_PRUNABLE,
+    [ASK_PRUNABLE_DEAD] = SQL_ASK_PRUNABLE_DEAD,
+    [ASK_SESSION] = SQL_ASK_SESSION,
 };
 
 static Row *row_apart(Batch *batch, const JobKey *key, int64_t slot) {
@@ -54,7 +57,7 @@ static Err ask_session(Batch *batch, Ask *ask, sqlite3_stmt *statement, Error *e
 
 Err ask_answer(Writer *writer, Batch *batch, Ask *ask, Error *error) {
     sqlite3_stmt *statement;
-    TRY(connection_statement(&writer->connection, SQL_OF_ASK[ask->kind], &statement, error));
+    TRY(database_statement(&writer->database, SQL_OF_ASK[ask->kind], &statement, error));
     bool by_worker = ask->kind == ASK_RUNNING_OF || ask->kind == ASK_SESSION;
     if (by_worker) bind_text(statement, 1, ask->text);
     if (ask->kind == ASK_SESSION) return ask_session(batch, ask, statement, error);

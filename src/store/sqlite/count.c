@@ -1,5 +1,5 @@
-/* Counts of jobs per queue and status, relative to the counted frontier: a waiting job due later counts
- * as scheduled or retrying, else as pending.
+/* Counts of jobs per queue and status, relative to the counted frontier: a waiting job due later
+ * counts as scheduled or retrying, else as pending.
  *
  * The invariant: after every commit the counts are those of a recount at the stored frontier. */
 #include "store/sqlite/flush.h"
@@ -7,13 +7,13 @@
 static Err add(Writer *writer, Str queue, JobStatus status, int64_t by, Error *error) {
     if (by == 0) return OK;
     sqlite3_stmt *statement;
-    TRY(connection_statement(&writer->connection, SQL_COUNT_ADD, &statement, error));
+    TRY(database_statement(&writer->database, SQL_COUNT_ADD, &statement, error));
     bind_text(statement, 1, queue);
     bind_int(statement, 2, status);
     bind_int(statement, 3, by);
     TRY(statement_run(statement, error));
     if (by > 0) return OK;
-    TRY(connection_statement(&writer->connection, SQL_COUNT_DROP, &statement, error));
+    TRY(database_statement(&writer->database, SQL_COUNT_DROP, &statement, error));
     bind_text(statement, 1, queue);
     bind_int(statement, 2, status);
     return statement_run(statement, error);
@@ -23,7 +23,7 @@ static Err add(Writer *writer, Str queue, JobStatus status, int64_t by, Error *e
 static Err became_due(Writer *writer, Str queue, int64_t priority, int64_t from_us, int64_t to_us,
                       int64_t ret_due[2], Error *error) {
     sqlite3_stmt *statement;
-    TRY(connection_statement(&writer->connection, SQL_WAITING_BETWEEN, &statement, error));
+    TRY(database_statement(&writer->database, SQL_WAITING_BETWEEN, &statement, error));
     bind_text(statement, 1, queue);
     bind_int(statement, 2, priority);
     bind_int(statement, 3, from_us);
@@ -52,7 +52,7 @@ static Err advance_frontier(Writer *writer, Batch *batch, int64_t to_us, Error *
     sqlite3_stmt *statement;
     for (;;) {
         bool there;
-        TRY(connection_statement(&writer->connection, SQL_WAITING_QUEUE, &statement, error));
+        TRY(database_statement(&writer->database, SQL_WAITING_QUEUE, &statement, error));
         bind_text(statement, 1, queue);
         TRY(statement_step(statement, &there, error));
         if (!there) break;
@@ -60,7 +60,7 @@ static Err advance_frontier(Writer *writer, Batch *batch, int64_t to_us, Error *
         statement_end(statement);
         TRY(advance_queue(writer, queue, to_us, error));
     }
-    TRY(connection_statement(&writer->connection, SQL_META_PUT, &statement, error));
+    TRY(database_statement(&writer->database, SQL_META_PUT, &statement, error));
     bind_text(statement, 1, STR("frontier"));
     bind_int(statement, 2, to_us);
     writer->now.frontier_us = to_us;

@@ -1,5 +1,5 @@
-/* See fatal.h. After a failed fsync the kernel may have dropped the pages and marked them clean: a second
- * fsync would succeed over lost data. So there is no second one. */
+/* See fatal.h. After a failed fsync the kernel may have dropped the pages and marked them clean: a
+ * second fsync would succeed over lost data. So there is no second one. */
 #include "store/sqlite/fatal.h"
 
 #include "telemetry/log.h"

@@ -1,8 +1,8 @@
 /* Writes and loads of rows: see flush.h.
  *
- * A blind change needs no statement of its own here: the writer is alone in the transaction, so it reads
- * the row, lets core/job_change decide, and writes what that changed. The guard can't differ from the
- * rule of the core, and a miss has its row in hand already. */
+ * A blind change needs no statement of its own here: the writer is alone in the transaction, so it
+ * reads the row, lets core/job_change decide, and writes what that changed. The guard can't differ
+ * from the rule of the core, and a miss has its row in hand already. */
 #include "store/sqlite/flush.h"
 
 #include "core/fence.h"
@@ -11,7 +11,7 @@
 static Err write_fields(Writer *writer, Sql sql, FieldSet set, int64_t slot, const Job *job,
                         Error *error) {
     sqlite3_stmt *statement;
-    TRY(connection_statement(&writer->connection, sql, &statement, error));
+    TRY(database_statement(&writer->database, sql, &statement, error));
     bind_int(statement, 1, slot);
     row_bind(statement, set, job);
     return statement_run(statement, error);
@@ -19,7 +19,7 @@ static Err write_fields(Writer *writer, Sql sql, FieldSet set, int64_t slot, con
 
 static Err run_on_slot(Writer *writer, Sql sql, int64_t slot, Error *error) {
     sqlite3_stmt *statement;
-    TRY(connection_statement(&writer->connection, sql, &statement, error));
+    TRY(database_statement(&writer->database, sql, &statement, error));
     bind_int(statement, 1, slot);
     return statement_run(statement, error);
 }
@@ -48,7 +48,7 @@ static Err write_delete(Writer *writer, Batch *batch, Row *row, Error *error) {
 
 static Err find(Writer *writer, Sql sql, const JobKey *key, sqlite3_stmt **ret, bool *ret_row,
                 Error *error) {
-    TRY(connection_statement(&writer->connection, sql, ret, error));
+    TRY(database_statement(&writer->database, sql, ret, error));
     bind_key(*ret, 1, key);
     return statement_step(*ret, ret_row, error);
 }
@@ -79,7 +79,8 @@ static Err look(Writer *writer, Batch *batch, Row *row, sqlite3_stmt **ret_state
     TRY(find(writer, start ? SQL_LOAD : SQL_LOAD_LIGHT, &row->key, ret_statement, &there, error));
     if (!there) return OK;
     *ret_slot = sqlite3_column_int64(*ret_statement, 0);
-    return row_read(*ret_statement, 2, start ? FIELDS_ALL : FIELDS_LIGHT, &batch->arena, ret_job, error);
+    return row_read(*ret_statement, 2, start ? FIELDS_ALL : FIELDS_LIGHT, &batch->arena, ret_job,
+                    error);
 }
 
 static bool decide(Writer *writer, Batch *batch, Row *row, Job *job) {
@@ -114,8 +115,8 @@ static Err write_blind(Writer *writer, Batch *batch, Row *row, Error *error) {
 
 typedef Err (*RowFn)(Writer *writer, Batch *batch, Row *row, Error *error);
 
-/* One pass per kind, so that a statement stays warm; several kinds may follow on one row only across
- * flushes, but for a delete and the load behind it. */
+/* One pass per kind, so that a statement stays warm; several kinds may follow on one row only
+ * across flushes, but for a delete and the load behind it. */
 static const struct {
     RowWrite write;
     RowFn run;
@@ -150,7 +151,7 @@ static Err write_session(Writer *writer, const SessionWrite *write, Error *error
     const SessionRow *session = &write->session;
     Sql sql = write->forget ? SQL_SESSION_DROP : SQL_SESSION_PUT;
     sqlite3_stmt *statement;
-    TRY(connection_statement(&writer->connection, sql, &statement, error));
+    TRY(database_statement(&writer->database, sql, &statement, error));
     bind_text(statement, 1, session->worker);
     bind_text(statement, 2, session->node);
     if (!write->forget) {
@@ -166,7 +167,7 @@ static Err write_session(Writer *writer, const SessionWrite *write, Error *error
 
 static Err write_pair(Writer *writer, Sql sql, Str name, int64_t value, Error *error) {
     sqlite3_stmt *statement;
-    TRY(connection_statement(&writer->connection, sql, &statement, error));
+    TRY(database_statement(&writer->database, sql, &statement, error));
     bind_text(statement, 1, name);
     bind_int(statement, 2, value);
     return statement_run(statement, error);
@@ -211,7 +212,7 @@ Err flush_batch(Writer *writer, Batch *batch, Error *error) {
 
 /* A revoked token stays revoked. */
 Err flush_wipe(Writer *writer, Error *error) {
-    return sqlite_exec(writer->connection.db,
+    return sqlite_exec(writer->database.db,
                        "DELETE FROM job; DELETE FROM log; DELETE FROM queue; DELETE FROM count;"
                        "DELETE FROM session",
                        error);

@@ -1,5 +1,6 @@
-/* One flush of a batch: writes what is pending, answers what was asked, in the open transaction. The
- * order: deletes, updates, inserts, blind changes; loads; captured output, sessions, settings; asks. */
+/* One flush of a batch: writes what is pending, answers what was asked, in the open transaction.
+ * The order: deletes, updates, inserts, blind changes; loads; captured output, sessions, settings;
+ * asks. */
 #pragma once
 
 #include "store/sqlite/write.h"
@@ -17,5 +18,6 @@ Err ask_answer(Writer *writer, Batch *batch, Ask *ask, Error *error) must_check;
 /* Appends captured output; of a job the last LIMIT_LOG bytes are kept (output.c). */
 Err output_append(Writer *writer, int64_t slot, Str text, Error *error) must_check;
 
-/* Adds the batch's deltas, then moves the counted frontier where the batch asks for it (count.c). */
+/* Adds the batch's deltas, then moves the counted frontier where the batch asks for it
+ * (count.c). */
 Err count_write(Writer *writer, Batch *batch, Error *error) must_check;

@@ -1,5 +1,5 @@
-/* See lock.h. The file stays when the lock goes: removing it would let two processes lock two files of
- * one name. */
+/* See lock.h. The file stays when the lock goes: removing it would let two processes lock two
+ * files of one name. */
 #include "store/sqlite/lock.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
-/* Captured output of jobs: a row per chunk of a few KiB, so that a small piece of output costs a small
- * write. The invariant: a job's chunks together hold at most LIMIT_LOG bytes, the newest ones. */
+/* Captured output of jobs: a row per chunk of a few KiB, so that a small piece of output costs a
+ * small write. The invariant: a job's chunks together hold at most LIMIT_LOG bytes, the newest
+ * ones. */
 #include "store/sqlite/flush.h"
 
 enum {
@@ -14,7 +15,7 @@ typedef struct Chunk {
 
 static Err statement_for(Writer *writer, Sql sql, int64_t slot, int64_t seq, sqlite3_stmt **ret,
                          Error *error) {
-    TRY(connection_statement(&writer->connection, sql, ret, error));
+    TRY(database_statement(&writer->database, sql, ret, error));
     bind_int(*ret, 1, slot);
     bind_int(*ret, 2, seq);
     return OK;
@@ -22,14 +23,15 @@ static Err statement_for(Writer *writer, Sql sql, int64_t slot, int64_t seq, sql
 
 static Err read_chunks(Writer *writer, int64_t slot, Chunk *ret, size_t *ret_count, Error *error) {
     sqlite3_stmt *statement;
-    TRY(connection_statement(&writer->connection, SQL_LOG_LENGTHS, &statement, error));
+    TRY(database_statement(&writer->database, SQL_LOG_LENGTHS, &statement, error));
     bind_int(statement, 1, slot);
     size_t count = 0;
     bool there;
     TRY(statement_step(statement, &there, error));
     while (there) {
         check(count < CHUNKS_MOST);
-        ret[count++] = (Chunk){sqlite3_column_int64(statement, 0), sqlite3_column_int64(statement, 1)};
+        ret[count++] =
+            (Chunk){sqlite3_column_int64(statement, 0), sqlite3_column_int64(statement, 1)};
         TRY(statement_step(statement, &there, error));
     }
     *ret_count = count;
@@ -38,7 +40,8 @@ static Err read_chunks(Writer *writer, int64_t slot, Chunk *ret, size_t *ret_cou
 
 /* Where the text may be cut: at the first character that begins at `from` or later. */
 static size_t character_at(Str text, size_t from) {
-    while (from < text.len && ((unsigned char)text.ptr[from] & 0xc0) == 0x80) from++;
+    while (from < text.len && ((unsigned char)text.ptr[from] & 0xc0) == 0x80)
+        from++;
     return from;
 }
 
@@ -52,8 +55,8 @@ static Err cut_front(Writer *writer, int64_t slot, int64_t seq, size_t bytes, Er
     size_t from = character_at(text, bytes);
     Err err = statement_for(writer, SQL_LOG_CUT, slot, seq, &write, error);
     if (err == OK) {
-        check(sqlite3_bind_text(write, 3, text.ptr + from, (int)(text.len - from), SQLITE_TRANSIENT) ==
-              SQLITE_OK);
+        check(sqlite3_bind_text(write, 3, text.ptr + from, (int)(text.len - from),
+                                SQLITE_TRANSIENT) == SQLITE_OK);
     }
     statement_end(read);
     return err == OK ? statement_run(write, error) : err;
@@ -76,7 +79,7 @@ static Err trim(Writer *writer, int64_t slot, const Chunk *chunks, size_t count,
 
 static Err drop_all(Writer *writer, int64_t slot, Error *error) {
     sqlite3_stmt *drop;
-    TRY(connection_statement(&writer->connection, SQL_LOG_OF_JOB, &drop, error));
+    TRY(database_statement(&writer->database, SQL_LOG_OF_JOB, &drop, error));
     bind_int(drop, 1, slot);
     return statement_run(drop, error);
 }
@@ -95,11 +98,13 @@ Err output_append(Writer *writer, int64_t slot, Str text, Error *error) {
     if (!extend) chunks[count] = (Chunk){count > 0 ? chunks[count - 1].seq + 1 : 0, 0};
     Chunk *last = extend ? &chunks[count - 1] : &chunks[count++];
     sqlite3_stmt *statement;
-    TRY(statement_for(writer, extend ? SQL_LOG_EXTEND : SQL_LOG_ADD, slot, last->seq, &statement, error));
+    TRY(statement_for(writer, extend ? SQL_LOG_EXTEND : SQL_LOG_ADD, slot, last->seq, &statement,
+                      error));
     bind_text(statement, 3, text);
     TRY(statement_run(statement, error));
     last->len += (int64_t)text.len;
     int64_t total = 0;
-    for (size_t i = 0; i < count; i++) total += chunks[i].len;
+    for (size_t i = 0; i < count; i++)
+        total += chunks[i].len;
     return trim(writer, slot, chunks, count, total - LIMIT_LOG, error);
 }

@@ -9,19 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef Err (*ReadFn)(Connection *connection, Query *query, Error *error);
+typedef Err (*ReadFn)(Database *database, Query *query, Error *error);
 
 static const ReadFn READS[] = {
-    [QUERY_JOB] = read_job,
-    [QUERY_JOBS] = read_jobs,
-    [QUERY_READY] = read_ready,
-    [QUERY_DELAYED] = read_delayed,
-    [QUERY_QUEUES] = read_queues,
-    [QUERY_WAITING_QUEUES] = read_waiting_queues,
-    [QUERY_SESSIONS] = read_sessions,
-    [QUERY_NEXT] = read_next,
-    [QUERY_LOG] = read_log,
-    [QUERY_REVOKED] = read_revoked,
+    [QUERY_JOB] = read_job,           [QUERY_JOBS] = read_jobs,
+    [QUERY_READY] = read_ready,       [QUERY_DELAYED] = read_delayed,
+    [QUERY_QUEUES] = read_queues,     [QUERY_WAITING_QUEUES] = read_waiting_queues,
+    [QUERY_SESSIONS] = read_sessions, [QUERY_NEXT] = read_next,
+    [QUERY_LOG] = read_log,           [QUERY_REVOKED] = read_revoked,
     [QUERY_RUNNING] = read_running,
 };
 
@@ -39,22 +34,22 @@ void *read_grow(Arena *arena, void *array, size_t count, size_t size) {
     return larger;
 }
 
-static Err snapshot(Connection *connection, Query *query, Error *error) {
-    TRY(connection_run(connection, SQL_BEGIN_READ, error));
-    Err err = READS[query->kind](connection, query, error);
+static Err snapshot(Database *database, Query *query, Error *error) {
+    TRY(database_run(database, SQL_BEGIN_READ, error));
+    Err err = READS[query->kind](database, query, error);
     for (Sql sql = 0; sql < SQL_COUNT_; sql++) { /* whatever an error left half read */
-        statement_end(connection->statements[sql]);
+        statement_end(database->statements[sql]);
     }
     Error ended;
-    Err end = connection_run(connection, SQL_COMMIT, &ended);
+    Err end = database_run(database, SQL_COMMIT, &ended);
     if (err == OK && end != OK) *error = ended;
     return err != OK ? err : end;
 }
 
-static void answer(const StoreIo *io, Connection *connection, Query *query) {
+static void answer(const StoreIo *io, Database *database, Query *query) {
     query->error = (Error){0};
     query->now_us = io->now_us(io->context);
-    query->outcome = snapshot(connection, query, &query->error);
+    query->outcome = snapshot(database, query, &query->error);
 }
 
 /* On the loop thread. */
@@ -65,7 +60,7 @@ static void deliver(void *context) {
 
 typedef struct Reader {
     Readers *readers;
-    Connection *connection;
+    Database *database;
 } Reader;
 
 static void *reader_main(void *context) {
@@ -84,7 +79,7 @@ static void *reader_main(void *context) {
         ReadTask *task = container_of(node, ReadTask, node);
         Query *query = task->query;
         free(task);
-        answer(readers->io, reader.connection, query);
+        answer(readers->io, reader.database, query);
         readers->io->post(readers->io->context, deliver, query);
         pthread_mutex_lock(&readers->mutex);
     }
@@ -103,9 +98,9 @@ void readers_read(Readers *readers, Query *query) {
 
 static Err start_reader(Readers *readers, const char *path, Error *error) {
     size_t at = readers->started;
-    TRY(connection_open(&readers->connections[at], path, CONNECTION_READER, error));
+    TRY(database_open(&readers->databases[at], path, DATABASE_READER, error));
     Reader *reader = alloc_zero(1, sizeof *reader);
-    *reader = (Reader){readers, &readers->connections[at]};
+    *reader = (Reader){readers, &readers->databases[at]};
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -140,7 +135,7 @@ void readers_stop(Readers *readers) {
         pthread_join(readers->threads[i], NULL);
     }
     for (int i = 0; i < READERS; i++) {
-        connection_shut(&readers->connections[i]);
+        database_close(&readers->databases[i]);
     }
     pthread_cond_destroy(&readers->wake);
     pthread_mutex_destroy(&readers->mutex);

@@ -1,7 +1,8 @@
-/* The readers: a few threads, each with a connection that can't write. A query sees one snapshot. */
+/* The readers: a few threads, each with a database that can't write. A query sees one
+ * snapshot. */
 #pragma once
 
-#include "store/sqlite/connection.h"
+#include "store/sqlite/database.h"
 #include "store/store.h"
 #include <pthread.h>
 
@@ -9,7 +10,7 @@ enum { READERS = 2 };
 
 typedef struct Readers {
     const StoreIo *io;
-    Connection connections[READERS];
+    Database databases[READERS];
     pthread_t threads[READERS];
     size_t started;
     pthread_mutex_t mutex; /* over the members below */
@@ -28,21 +29,21 @@ void readers_read(Readers *readers, Query *query);
 /* ---- the queries, by file; each inside an open snapshot ---- */
 
 /* read_window.c */
-Err read_ready(Connection *connection, Query *query, Error *error) must_check;
-Err read_delayed(Connection *connection, Query *query, Error *error) must_check;
-Err read_waiting_queues(Connection *connection, Query *query, Error *error) must_check;
+Err read_ready(Database *database, Query *query, Error *error) must_check;
+Err read_delayed(Database *database, Query *query, Error *error) must_check;
+Err read_waiting_queues(Database *database, Query *query, Error *error) must_check;
 
 /* read_jobs.c */
-Err read_job(Connection *connection, Query *query, Error *error) must_check;
-Err read_jobs(Connection *connection, Query *query, Error *error) must_check;
-Err read_running(Connection *connection, Query *query, Error *error) must_check;
-Err read_log(Connection *connection, Query *query, Error *error) must_check;
+Err read_job(Database *database, Query *query, Error *error) must_check;
+Err read_jobs(Database *database, Query *query, Error *error) must_check;
+Err read_running(Database *database, Query *query, Error *error) must_check;
+Err read_log(Database *database, Query *query, Error *error) must_check;
 
 /* read_state.c */
-Err read_queues(Connection *connection, Query *query, Error *error) must_check;
-Err read_sessions(Connection *connection, Query *query, Error *error) must_check;
-Err read_next(Connection *connection, Query *query, Error *error) must_check;
-Err read_revoked(Connection *connection, Query *query, Error *error) must_check;
+Err read_queues(Database *database, Query *query, Error *error) must_check;
+Err read_sessions(Database *database, Query *query, Error *error) must_check;
+Err read_next(Database *database, Query *query, Error *error) must_check;
+Err read_revoked(Database *database, Query *query, Error *error) must_check;
 
 /* Makes room for one more element of an array in the arena; doubles. Returns the array. */
 void *read_grow(Arena *arena, void *array, size_t count, size_t size);

@@ -1,7 +1,8 @@
 /* Jobs: one, all running ones, the output of one, and lists by filter, newest first.
  *
- * A list walks the rows by slot backwards. Where the statuses asked for are few by the counts, it reads
- * them along their index and sorts instead: that is bounded by SELECTIVE, the walk is not worth it there. */
+ * A list walks the rows by slot backwards. Where the statuses asked for are few by the counts, it
+ * reads them along their index and sorts instead: that is bounded by SELECTIVE, the walk is not
+ * worth it there. */
 #include "store/sqlite/read.h"
 #include "store/sqlite/row.h"
 
@@ -17,26 +18,26 @@ static Err add_job(Query *query, sqlite3_stmt *statement, int column, FieldSet s
 }
 
 /* The newest job of the key, and its slot; 0 = none. The statement is left on its row. */
-static Err find(Connection *connection, const JobKey *key, sqlite3_stmt **ret, int64_t *ret_slot,
+static Err find(Database *database, const JobKey *key, sqlite3_stmt **ret, int64_t *ret_slot,
                 Error *error) {
     bool there;
-    TRY(connection_statement(connection, SQL_LOAD, ret, error));
+    TRY(database_statement(database, SQL_LOAD, ret, error));
     bind_key(*ret, 1, key);
     TRY(statement_step(*ret, &there, error));
     *ret_slot = there ? sqlite3_column_int64(*ret, 0) : 0;
     return OK;
 }
 
-Err read_job(Connection *connection, Query *query, Error *error) {
+Err read_job(Database *database, Query *query, Error *error) {
     sqlite3_stmt *statement;
     int64_t slot;
-    TRY(find(connection, &query->key, &statement, &slot, error));
+    TRY(find(database, &query->key, &statement, &slot, error));
     return slot == 0 ? OK : add_job(query, statement, 2, FIELDS_ALL, error);
 }
 
-Err read_running(Connection *connection, Query *query, Error *error) {
+Err read_running(Database *database, Query *query, Error *error) {
     sqlite3_stmt *statement;
-    TRY(connection_statement(connection, SQL_RUNNING, &statement, error));
+    TRY(database_statement(database, SQL_RUNNING, &statement, error));
     bool there;
     TRY(statement_step(statement, &there, error));
     while (there) {
@@ -46,13 +47,13 @@ Err read_running(Connection *connection, Query *query, Error *error) {
     return OK;
 }
 
-Err read_log(Connection *connection, Query *query, Error *error) {
+Err read_log(Database *database, Query *query, Error *error) {
     sqlite3_stmt *statement;
     int64_t slot;
-    TRY(find(connection, &query->key, &statement, &slot, error));
+    TRY(find(database, &query->key, &statement, &slot, error));
     statement_end(statement);
     if (slot == 0) return OK;
-    TRY(connection_statement(connection, SQL_LOG_READ, &statement, error));
+    TRY(database_statement(database, SQL_LOG_READ, &statement, error));
     bind_int(statement, 1, slot);
     bind_int(statement, 2, 0);
     cleanup(buf_done) Buf text;
@@ -113,7 +114,8 @@ static void where_key(Builder *builder, const JobKey *key) {
 /* A job without a correlation id has its own id for one. */
 static void where_correlation(Builder *builder, Str id) {
     if (!id.ptr) return;
-    buf_add(&builder->sql, STR(" AND (correlation_id = ? OR (correlation_id IS NULL AND key = ?))"));
+    buf_add(&builder->sql,
+            STR(" AND (correlation_id = ? OR (correlation_id IS NULL AND key = ?))"));
     parameter_add(builder, (Parameter){.text = id});
     JobKey key = job_key_from_id(id);
     where_key(builder, &key);
@@ -155,7 +157,8 @@ static Err where_filter(Builder *builder, const JobFilter *filter, Error *error)
     where_number(builder, "created_us > ?", filter->created_after_us);
     where_number(builder, "created_us < ?", filter->created_before_us);
     for (size_t i = 0; i < filter->tag_count; i++) {
-        where_text(builder, "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)", filter->tags[i]);
+        where_text(builder, "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)",
+                   filter->tags[i]);
     }
     where_correlation(builder, filter->correlation_id);
     where_globs(builder, filter);
@@ -208,12 +211,12 @@ static void where_statuses(Builder *builder, unsigned statuses, int64_t now_us) 
 }
 
 /* By the counts, relative to their frontier: good enough to choose a plan. */
-static Err count_statuses(Connection *connection, unsigned statuses, int64_t *ret, Error *error) {
+static Err count_statuses(Database *database, unsigned statuses, int64_t *ret, Error *error) {
     /* between frontier and now, jobs move among these */
     if (statuses & WAITING) statuses |= WAITING;
     *ret = 0;
     sqlite3_stmt *statement;
-    TRY(connection_statement(connection, SQL_STATUS_TOTALS, &statement, error));
+    TRY(database_statement(database, SQL_STATUS_TOTALS, &statement, error));
     bool there;
     TRY(statement_step(statement, &there, error));
     while (there) {
@@ -225,7 +228,8 @@ static Err count_statuses(Connection *connection, unsigned statuses, int64_t *re
 }
 
 static Err write_select(Builder *builder, const Query *query, const char *from, Error *error) {
-    sql_expand(query->filter.with_bodies ? "SELECT slot, {all} FROM job " : "SELECT slot, {list} FROM job ",
+    sql_expand(query->filter.with_bodies ? "SELECT slot, {all} FROM job "
+                                         : "SELECT slot, {list} FROM job ",
                &builder->sql);
     buf_format(&builder->sql, "%s", from);
     where_number(builder, "slot < ?", query->cursor);
@@ -233,13 +237,13 @@ static Err write_select(Builder *builder, const Query *query, const char *from, 
     return where_filter(builder, &query->filter, error);
 }
 
-static Err write_list(Builder *builder, Connection *connection, const Query *query, Error *error) {
+static Err write_list(Builder *builder, Database *database, const Query *query, Error *error) {
     const JobFilter *filter = &query->filter;
     if (filter->id_list_json.ptr) {
         return write_select(builder, query, "INDEXED BY job_key WHERE 1", error);
     }
     int64_t wanted = INT64_MAX;
-    if (filter->statuses != 0) TRY(count_statuses(connection, filter->statuses, &wanted, error));
+    if (filter->statuses != 0) TRY(count_statuses(database, filter->statuses, &wanted, error));
     if (wanted > SELECTIVE) return write_select(builder, query, "NOT INDEXED WHERE 1", error);
     const char *before = "";
     for (size_t i = 0; i < LENGTH(SOURCES); i++) {
@@ -287,15 +291,15 @@ static Err read_page(Query *query, sqlite3_stmt *statement, Error *error) {
     return OK;
 }
 
-Err read_jobs(Connection *connection, Query *query, Error *error) {
+Err read_jobs(Database *database, Query *query, Error *error) {
     cleanup(builder_done) Builder builder = {.arena = &query->arena};
     buf_init(&builder.sql, SQL_MOST);
-    TRY(write_list(&builder, connection, query, error));
+    TRY(write_list(&builder, database, query, error));
     buf_add(&builder.sql, STR(" ORDER BY slot DESC LIMIT ?"));
     parameter_add(&builder, (Parameter){.number = (int64_t)query->limit + 1});
     if (builder.sql.overflow) return error_set(error, ERR_LIMIT, "the filter is too long");
     sqlite3_stmt *statement;
-    TRY(connection_prepare(connection, buf_str(&builder.sql), &statement, error));
+    TRY(database_prepare(database, buf_str(&builder.sql), &statement, error));
     bind_parameters(&builder, statement);
     Err err = read_page(query, statement, error);
     sqlite3_finalize(statement);

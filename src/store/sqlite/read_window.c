@@ -1,6 +1,6 @@
-/* What the broker's window is filled from: waiting jobs by score or by due, read along job_waiting, one
- * range per priority. A page ends between two scores (or dues), never inside one: then the last one is a
- * place to go on from. */
+/* What the broker's window is filled from: waiting jobs by score or by due, read along
+ * job_waiting, one range per priority. A page ends between two scores (or dues), never inside one:
+ * then the last one is a place to go on from. */
 #include "store/sqlite/read.h"
 
 #include "core/order.h"
@@ -33,10 +33,10 @@ static bool is_behind(const Query *query, int64_t value, int64_t last) {
     return query->count >= query->limit && (query->count == 0 || value != last);
 }
 
-static Err read_priority(Connection *connection, Query *query, int64_t priority, int64_t after_us,
+static Err read_priority(Database *database, Query *query, int64_t priority, int64_t after_us,
                          Error *error) {
     sqlite3_stmt *statement;
-    TRY(connection_statement(connection, SQL_WAITING_PAGE, &statement, error));
+    TRY(database_statement(database, SQL_WAITING_PAGE, &statement, error));
     bind_range(statement, query->queue, priority, after_us, query->until_us);
     bool there;
     TRY(statement_step(statement, &there, error));
@@ -54,7 +54,7 @@ static Err read_priority(Connection *connection, Query *query, int64_t priority,
     return OK;
 }
 
-Err read_ready(Connection *connection, Query *query, Error *error) {
+Err read_ready(Database *database, Query *query, Error *error) {
     int64_t priority = order_priority(query->after);
     int64_t after_us = order_due_us(query->after);
     if (priority > PRIORITY_TOP) {
@@ -62,7 +62,7 @@ Err read_ready(Connection *connection, Query *query, Error *error) {
         after_us = INT64_MIN;
     }
     for (; priority >= PRIORITY_LAST && !query->more; priority--) {
-        TRY(read_priority(connection, query, priority, after_us, error));
+        TRY(read_priority(database, query, priority, after_us, error));
         after_us = INT64_MIN;
     }
     return OK;
@@ -85,20 +85,22 @@ static void merge_done(Merge *merge) {
     }
 }
 
-static Err merge_begin(Merge *merge, Connection *connection, const Query *query, Error *error) {
+static Err merge_begin(Merge *merge, Database *database, const Query *query, Error *error) {
     cleanup(buf_done) Buf text;
     buf_init(&text, 1024);
     sql_write(SQL_WAITING_PAGE, &text);
     for (size_t i = 0; i < PRIORITIES; i++) {
         Stream *stream = &merge->streams[i];
-        TRY(connection_prepare(connection, buf_str(&text), &stream->statement, error));
-        bind_range(stream->statement, query->queue, PRIORITY_TOP - (int64_t)i, query->after, INT64_MAX);
+        TRY(database_prepare(database, buf_str(&text), &stream->statement, error));
+        bind_range(stream->statement, query->queue, PRIORITY_TOP - (int64_t)i, query->after,
+                   INT64_MAX);
         TRY(statement_step(stream->statement, &stream->there, error));
     }
     return OK;
 }
 
-/* The stream with the lowest due, the highest priority first among equals; PRIORITIES at the end. */
+/* The stream with the lowest due, the highest priority first among equals; PRIORITIES at the
+ * end. */
 static size_t merge_next(const Merge *merge, int64_t *ret_due_us) {
     size_t best = PRIORITIES;
     for (size_t i = 0; i < PRIORITIES; i++) {
@@ -111,9 +113,9 @@ static size_t merge_next(const Merge *merge, int64_t *ret_due_us) {
     return best;
 }
 
-Err read_delayed(Connection *connection, Query *query, Error *error) {
+Err read_delayed(Database *database, Query *query, Error *error) {
     cleanup(merge_done) Merge merge = {0};
-    TRY(merge_begin(&merge, connection, query, error));
+    TRY(merge_begin(&merge, database, query, error));
     int64_t due_us = 0;
     size_t next;
     while ((next = merge_next(&merge, &due_us)) < PRIORITIES) {
@@ -129,12 +131,12 @@ Err read_delayed(Connection *connection, Query *query, Error *error) {
     return OK;
 }
 
-Err read_waiting_queues(Connection *connection, Query *query, Error *error) {
+Err read_waiting_queues(Database *database, Query *query, Error *error) {
     Str queue = STR("");
     for (;;) {
         sqlite3_stmt *statement;
         bool there;
-        TRY(connection_statement(connection, SQL_WAITING_QUEUE, &statement, error));
+        TRY(database_statement(database, SQL_WAITING_QUEUE, &statement, error));
         bind_text(statement, 1, queue);
         TRY(statement_step(statement, &there, error));
         if (!there) return OK;

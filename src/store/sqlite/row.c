@@ -27,7 +27,8 @@ static void bind_retry(sqlite3_stmt *statement, int index, const RetryPolicy *re
     retry_format(retry, &text);
     check(!text.overflow);
     if (text.len == 0) return;
-    check(sqlite3_bind_text(statement, index, text.data, (int)text.len, SQLITE_TRANSIENT) == SQLITE_OK);
+    check(sqlite3_bind_text(statement, index, text.data, (int)text.len, SQLITE_TRANSIENT) ==
+          SQLITE_OK);
 }
 
 void row_bind(sqlite3_stmt *statement, FieldSet set, const Job *job) {
@@ -39,7 +40,8 @@ void row_bind(sqlite3_stmt *statement, FieldSet set, const Job *job) {
         switch (field->kind) {
         case FIELD_INT: {
             int64_t value = *(const int64_t *)member;
-            if (value != 0 || field->offset == offsetof(Job, state)) bind_int(statement, index, value);
+            if (value != 0 || field->offset == offsetof(Job, state))
+                bind_int(statement, index, value);
             break;
         }
         case FIELD_TEXT:

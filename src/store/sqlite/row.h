@@ -2,11 +2,11 @@
 #pragma once
 
 #include "base/arena.h"
-#include "store/sqlite/connection.h"
+#include "store/sqlite/database.h"
 #include "store/store.h"
 
-/* Binds the fields from ?2 on; the texts are borrowed until the statement ends. 0 and absent stay NULL,
- * and so does the id where it is the key written as a UUID. */
+/* Binds the fields from ?2 on; the texts are borrowed until the statement ends. 0 and absent stay
+ * NULL, and so does the id where it is the key written as a UUID. */
 void row_bind(sqlite3_stmt *statement, FieldSet set, const Job *job);
 
 /* Reads the fields from `column` on. Texts are borrowed until the next step, or in the arena. */

@@ -3,13 +3,13 @@
 #include "store/sqlite/schema.h"
 
 #include "base/buf.h"
-#include "store/sqlite/connection.h"
+#include "store/sqlite/database.h"
 
 enum { APPLICATION_ID = 0x54616b74 }; /* "Takt" */
 
-/* `slot` rises with time, so rows are appended and old ones do not slow the writer. 0 and absent are
- * NULL, but for `state`. Waiting, running and ended jobs each have an index of their own, so that a job
- * is in two besides job_key at no time. */
+/* `slot` rises with time, so rows are appended and old ones do not slow the writer. 0 and absent
+ * are NULL, but for `state`. Waiting, running and ended jobs each have an index of their own, so
+ * that a job is in two besides job_key at no time. */
 static const char *const STEPS[] = {
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;"
     "INSERT INTO meta VALUES ('fence', 0), ('frontier', 0), ('store_id', hex(randomblob(16)));"
@@ -29,12 +29,14 @@ static const char *const STEPS[] = {
     "CREATE INDEX job_finished ON job (finished_us) WHERE state IN (4, 6);"
     "CREATE INDEX job_dead ON job (finished_us) WHERE state = 5;"
     "CREATE INDEX job_held ON job (queue) WHERE state IN (0, 2);"
-    "CREATE TABLE log (slot INTEGER, seq INTEGER, text TEXT, PRIMARY KEY (slot, seq)) WITHOUT ROWID;"
+    "CREATE TABLE log (slot INTEGER, seq INTEGER, text TEXT, PRIMARY KEY (slot, seq)) WITHOUT "
+    "ROWID;"
     "CREATE TABLE queue (name TEXT PRIMARY KEY, paused INTEGER) WITHOUT ROWID;"
     "CREATE TABLE count (queue TEXT, status INTEGER, n INTEGER, PRIMARY KEY (queue, status))"
     " WITHOUT ROWID;"
     "CREATE TABLE session (worker TEXT, node TEXT, info TEXT, lease_ms INTEGER, seen_us INTEGER,"
-    " opened_us INTEGER, closed_us INTEGER, quick INTEGER, PRIMARY KEY (worker, node)) WITHOUT ROWID;"
+    " opened_us INTEGER, closed_us INTEGER, quick INTEGER, PRIMARY KEY (worker, node)) WITHOUT "
+    "ROWID;"
     "CREATE TABLE token (token_id TEXT PRIMARY KEY, until_us INTEGER) WITHOUT ROWID;",
 };
 
@@ -59,8 +61,8 @@ Err schema_check(sqlite3 *db, const char *path, Error *error) {
     }
     if (version > (int64_t)LENGTH(STEPS)) {
         return error_code(error, ERR_CONFLICT, "newer-store",
-                          "'%s' was written by a newer version (schema %lld, known here: %zu)", path,
-                          (long long)version, LENGTH(STEPS));
+                          "'%s' was written by a newer version (schema %lld, known here: %zu)",
+                          path, (long long)version, LENGTH(STEPS));
     }
     return OK;
 }
@@ -72,7 +74,8 @@ static Err apply(sqlite3 *db, int64_t from, int64_t now_us, Error *error) {
     cleanup(buf_done) Buf sql;
     buf_init(&sql, 512);
     if (from == 0) {
-        buf_format(&sql, "UPDATE meta SET value = %lld WHERE name = 'frontier';", (long long)now_us);
+        buf_format(&sql, "UPDATE meta SET value = %lld WHERE name = 'frontier';",
+                   (long long)now_us);
     }
     buf_format(&sql, "PRAGMA application_id = %d; PRAGMA user_version = %zu", APPLICATION_ID,
                LENGTH(STEPS));

@@ -1,5 +1,5 @@
-/* The statements' texts: see sql.h. Each names the index it is meant for where the planner could choose
- * another, so that a missing index is an error at once and not a slow query a year later. */
+/* The statements' texts: see sql.h. Each names the index it is meant for where the planner could
+ * choose another, so that a missing index is an error at once and not a slow query a year later. */
 #include "store/sqlite/sql.h"
 
 #include <pthread.h>
@@ -27,16 +27,18 @@ static const char *const TEXTS[SQL_COUNT_] = {
     [SQL_ASK_EXPIRED] = "SELECT slot, slot, {all} FROM job INDEXED BY job_expiring"
                         " WHERE state = 1 AND expires_us > 0 AND expires_us <= ?2"
                         " ORDER BY expires_us LIMIT ?3",
-    [SQL_ASK_PRUNABLE] = "SELECT slot, (SELECT max(n.slot) FROM job n WHERE n.key = job.key), {all}"
-                         " FROM job INDEXED BY job_finished"
-                         " WHERE state IN (4, 6) AND finished_us <= ?2 ORDER BY finished_us LIMIT ?3",
+    [SQL_ASK_PRUNABLE] =
+        "SELECT slot, (SELECT max(n.slot) FROM job n WHERE n.key = job.key), {all}"
+        " FROM job INDEXED BY job_finished"
+        " WHERE state IN (4, 6) AND finished_us <= ?2 ORDER BY finished_us LIMIT ?3",
     [SQL_ASK_PRUNABLE_DEAD] =
         "SELECT slot, (SELECT max(n.slot) FROM job n WHERE n.key = job.key), {all}"
         " FROM job INDEXED BY job_dead"
         " WHERE state = 5 AND finished_us <= ?2 ORDER BY finished_us LIMIT ?3",
     [SQL_ASK_SESSION] = "SELECT worker, node, info, lease_ms, seen_us, opened_us, closed_us, quick"
                         " FROM session WHERE worker = ?1 ORDER BY seen_us DESC, node LIMIT 1",
-    [SQL_LOG_LENGTHS] = "SELECT seq, length(CAST(text AS BLOB)) FROM log WHERE slot = ?1 ORDER BY seq",
+    [SQL_LOG_LENGTHS] =
+        "SELECT seq, length(CAST(text AS BLOB)) FROM log WHERE slot = ?1 ORDER BY seq",
     [SQL_LOG_ADD] = "INSERT INTO log VALUES (?1, ?2, ?3)",
     [SQL_LOG_EXTEND] = "UPDATE log SET text = text || ?3 WHERE slot = ?1 AND seq = ?2",
     [SQL_LOG_DROP] = "DELETE FROM log WHERE slot = ?1 AND seq = ?2",
@@ -53,8 +55,7 @@ static const char *const TEXTS[SQL_COUNT_] = {
     [SQL_TOKEN_PUT] = "INSERT INTO token VALUES (?1, ?2) ON CONFLICT DO UPDATE SET until_us = ?2",
     [SQL_TOKEN_FORGET] = "DELETE FROM token WHERE until_us <= ?1",
     [SQL_TOKENS] = "SELECT token_id, until_us FROM token WHERE until_us > ?1 ORDER BY token_id",
-    [SQL_COUNT_ADD] =
-        "INSERT INTO count VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET n = n + ?3",
+    [SQL_COUNT_ADD] = "INSERT INTO count VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET n = n + ?3",
     [SQL_COUNT_DROP] = "DELETE FROM count WHERE queue = ?1 AND status = ?2 AND n = 0",
     [SQL_META_GET] = "SELECT value FROM meta WHERE name = ?1",
     [SQL_META_PUT] = "UPDATE meta SET value = ?2 WHERE name = ?1",
@@ -107,7 +108,8 @@ static const char *const SET_MEMBERS[FIELDS_COUNT] = {
 static bool is_in(FieldSet set, const JobField *field) {
     if (set == FIELDS_ALL) return true;
     if (set == FIELDS_CHANGING) return field->changes;
-    if (set == FIELDS_LIST) return strcmp(field->name, "args") != 0 && strcmp(field->name, "result") != 0;
+    if (set == FIELDS_LIST)
+        return strcmp(field->name, "args") != 0 && strcmp(field->name, "result") != 0;
     const char *found = SET_MEMBERS[set];
     size_t len = strlen(field->name);
     while ((found = strstr(found, field->name))) {
@@ -156,7 +158,8 @@ void sql_expand(const char *text, Buf *buf) {
             form = name.ptr[--name.len];
         }
         FieldSet set = 0;
-        while (set < FIELDS_COUNT && !str_eq(name, str_from(SET_NAMES[set]))) set++;
+        while (set < FIELDS_COUNT && !str_eq(name, str_from(SET_NAMES[set])))
+            set++;
         check(set < FIELDS_COUNT);
         write_list(set, form, buf);
     }

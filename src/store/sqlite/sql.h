@@ -1,7 +1,7 @@
 /* Every statement with a fixed text, in one place, and the lists of columns they name.
  *
- * Columns are written as {list}, {list?} (placeholders) or {list=} (for SET), numbered from ?2; ?1 is
- * the slot. The lists derive from job_fields[], so that a new field needs no change here. */
+ * Columns are written as {list}, {list?} (placeholders) or {list=} (for SET), numbered from ?2; ?1
+ * is the slot. The lists derive from job_fields[], so that a new field needs no change here. */
 #pragma once
 
 #include "base/buf.h"

@@ -1,8 +1,8 @@
-/* The embedded store: one SQLite file, one writer thread, a few readers. Opening and closing; the work is
- * in write.c and read.c.
+/* The embedded store: one SQLite file, one writer thread, a few readers. Opening and closing; the
+ * work is in write.c and read.c.
  *
- * The order of opening is the safety of the file: lock it, look whether it is ours, and only then change
- * anything in it. */
+ * The order of opening is the safety of the file: lock it, look whether it is ours, and only then
+ * change anything in it. */
 #include "base/alloc.h"
 #include "store/kinds.h"
 #include "store/sqlite/lock.h"
@@ -65,12 +65,12 @@ static Err create_file(const char *path, Error *error) {
 }
 
 static Err open_file(SqliteStore *sqlite, Error *error) {
-    Connection *connection = &sqlite->writer.connection;
+    Database *database = &sqlite->writer.database;
     TRY(create_file(sqlite->path, error));
-    TRY(connection_open(connection, sqlite->path, CONNECTION_WRITER, error));
-    TRY(schema_check(connection->db, sqlite->path, error));
-    TRY(connection_settle(connection, error));
-    TRY(schema_migrate(connection->db, sqlite->io.now_us(sqlite->io.context), error));
+    TRY(database_open(database, sqlite->path, DATABASE_WRITER, error));
+    TRY(schema_check(database->db, sqlite->path, error));
+    TRY(database_settle(database, error));
+    TRY(schema_migrate(database->db, sqlite->io.now_us(sqlite->io.context), error));
     TRY(writer_start(&sqlite->writer, &sqlite->io, error));
     return readers_start(&sqlite->readers, sqlite->path, &sqlite->io, error);
 }
@@ -86,7 +86,8 @@ static char *real_path(Str location) {
 }
 
 static Err sqlite_store_open(Store **ret, Str location, const StoreIo *io, Error *error) {
-    /* counting every allocation under one mutex serves nobody here; fails once SQLite is in use: fine */
+    /* counting every allocation under one mutex serves nobody here; fails once SQLite is in use:
+     * fine */
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     SqliteStore *sqlite = alloc_zero(1, sizeof *sqlite);
     sqlite->base.kind = &store_kind_sqlite;

@@ -1,8 +1,8 @@
-/* The writer's thread: waits for a batch, runs it in one transaction, posts the answer, and only then
- * checkpoints. See write.h.
+/* The writer's thread: waits for a batch, runs it in one transaction, posts the answer, and only
+ * then checkpoints. See write.h.
  *
- * The invariant: an answer is posted after the COMMIT that makes it true has returned, or after the
- * rollback that undid it. */
+ * The invariant: an answer is posted after the COMMIT that makes it true has returned, or after
+ * the rollback that undid it. */
 #include "store/sqlite/write.h"
 
 #include "base/clock.h"
@@ -20,7 +20,7 @@ static void end_if_damaged(const Error *error) {
 static Err save_fence(Writer *writer, Error *error) {
     if (writer->now.fence == writer->committed.fence) return OK;
     sqlite3_stmt *put;
-    TRY(connection_statement(&writer->connection, SQL_META_PUT, &put, error));
+    TRY(database_statement(&writer->database, SQL_META_PUT, &put, error));
     bind_text(put, 1, STR("fence"));
     bind_int(put, 2, writer->now.fence);
     return statement_run(put, error);
@@ -39,18 +39,18 @@ static Err rounds(Writer *writer, Batch *batch, Error *error) {
 }
 
 static Err transaction(Writer *writer, Batch *batch, Error *error) {
-    TRY(connection_run(&writer->connection, SQL_BEGIN_WRITE, error));
+    TRY(database_run(&writer->database, SQL_BEGIN_WRITE, error));
     batch->now_us = writer->io->now_us(writer->io->context);
     batch->frontier_us = writer->now.frontier_us;
     TRY(rounds(writer, batch, error));
-    return connection_run(&writer->connection, SQL_COMMIT, error);
+    return database_run(&writer->database, SQL_COMMIT, error);
 }
 
 static void roll_back(Writer *writer) {
     writer->now = writer->committed;
-    if (sqlite3_get_autocommit(writer->connection.db)) return;
+    if (sqlite3_get_autocommit(writer->database.db)) return;
     Error error;
-    if (connection_run(&writer->connection, SQL_ROLLBACK, &error) != OK) store_fatal(error.message);
+    if (database_run(&writer->database, SQL_ROLLBACK, &error) != OK) store_fatal(error.message);
 }
 
 static void run_batch(Writer *writer, Batch *batch) {
@@ -67,12 +67,12 @@ static void run_batch(Writer *writer, Batch *batch) {
     batch->commit_us = clock_mono_us() - begin_us;
 }
 
-/* After the answers: nobody waits for it but the next batch. A full disk or a reader that is still in the
- * old pages only puts it off. */
+/* After the answers: nobody waits for it but the next batch. A full disk or a reader that is still
+ * in the old pages only puts it off. */
 static void checkpoint(Writer *writer) {
     if (writer->log_pages < CHECKPOINT_PAGES) return;
     writer->log_pages = 0;
-    sqlite3 *db = writer->connection.db;
+    sqlite3 *db = writer->database.db;
     int rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     if (rc == SQLITE_OK || rc == SQLITE_BUSY || rc == SQLITE_LOCKED) return;
     Error error;
@@ -127,7 +127,7 @@ void writer_run(Writer *writer, Batch *batch, BatchDone done, void *context) {
 
 static Err read_number(Writer *writer, Sql sql, Str name, int64_t *ret, Error *error) {
     sqlite3_stmt *statement;
-    TRY(connection_statement(&writer->connection, sql, &statement, error));
+    TRY(database_statement(&writer->database, sql, &statement, error));
     if (name.ptr) bind_text(statement, 1, name);
     bool row;
     TRY(statement_step(statement, &row, error));
@@ -154,11 +154,12 @@ Err writer_start(Writer *writer, const StoreIo *io, Error *error) {
     TRY(read_number(writer, SQL_META_GET, STR("fence"), &memory->fence, error));
     TRY(read_number(writer, SQL_META_GET, STR("frontier"), &memory->frontier_us, error));
     writer->now = writer->committed;
-    sqlite3_wal_hook(writer->connection.db, on_commit, writer);
+    sqlite3_wal_hook(writer->database.db, on_commit, writer);
     pthread_mutex_init(&writer->mutex, NULL);
     pthread_cond_init(&writer->wake, NULL);
     int rc = start_thread(&writer->thread, writer_main, writer);
-    if (rc != 0) return error_set(error, ERR_INTERNAL, "starting the writer's thread: error %d", rc);
+    if (rc != 0)
+        return error_set(error, ERR_INTERNAL, "starting the writer's thread: error %d", rc);
     writer->started = true;
     return OK;
 }
@@ -174,5 +175,5 @@ void writer_stop(Writer *writer) {
         pthread_mutex_destroy(&writer->mutex);
         writer->started = false;
     }
-    connection_shut(&writer->connection);
+    database_close(&writer->database);
 }

@@ -1,11 +1,12 @@
-/* The writer: one thread, the only one that writes to the file. It runs a batch as one transaction.
+/* The writer: one thread, the only one that writes to the file. It runs a batch as one
+ * transaction.
  *
- * A failure of the disk below a commit is not survived: whether a page that failed to reach the disk is
- * there can't be told afterwards, and asking again may lie, so nothing is retried. The process prints one
- * line and ends; the next start recovers from what is on the disk. */
+ * A failure of the disk below a commit is not survived: whether a page that failed to reach the
+ * disk is there can't be told afterwards, and asking again may lie, so nothing is retried. The
+ * process prints one line and ends; the next start recovers from what is on the disk. */
 #pragma once
 
-#include "store/sqlite/connection.h"
+#include "store/sqlite/database.h"
 #include "store/store.h"
 #include <pthread.h>
 
@@ -17,7 +18,7 @@ typedef struct WriterMemory {
 } WriterMemory;
 
 typedef struct Writer {
-    Connection connection;
+    Database database;
     const StoreIo *io;
     WriterMemory committed, now;
     int log_pages; /* length of the write-ahead log */
@@ -35,9 +36,10 @@ typedef struct Writer {
     void *context;
 } Writer;
 
-/* In place: takes over an open, migrated connection and starts the thread. */
+/* In place: takes over an open, migrated database and starts the thread. */
 Err writer_start(Writer *writer, const StoreIo *io, Error *error) must_check;
-/* Finishes the batch under way, ends the thread and closes the connection. Accepts a zero Writer. */
+/* Finishes the batch under way, ends the thread and closes the database. Accepts a zero
+ * Writer. */
 void writer_stop(Writer *writer);
 
 void writer_run(Writer *writer, Batch *batch, BatchDone done, void *context);

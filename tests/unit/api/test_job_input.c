@@ -30,104 +30,105 @@ static bool read_as(const char *text, const Principal *principal, Arena *arena,
 #define NAME_64 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define WITH(members) "{\"type\":\"t\"," members "}"
 
+static const struct {
+    const char *text;
+    const char *code;
+    const char *pointer;
+    const char *says; /* part of the detail, or NULL */
+} faults[] = {
+    /* B21 to B26 */
+    {WITH("\"id\":\"a\\u0000b\""), "invalid-string", "/id", NULL},
+    {WITH("\"priority\":1.5"), "not-an-integer", "/priority", NULL},
+    {WITH("\"priority\":1e400"), "not-an-integer", "/priority", NULL},
+    {WITH("\"priority\":9007199254740993000000"), "not-an-integer", "/priority", NULL},
+    {WITH("\"priority\":-0"), "not-an-integer", "/priority", NULL},
+    {WITH("\"priority\":\"5\""), "not-an-integer", "/priority", NULL},
+    {WITH("\"priority\":0"), "out-of-range", "/priority", "1 to 9"},
+    {WITH("\"priority\":10"), "out-of-range", "/priority", NULL},
+    {WITH("\"prioritty\":5"), "unknown-member", "/prioritty", "did you mean priority?"},
+    {WITH("\"__proto__\":{}"), "unknown-member", "/__proto__", NULL},
+    {WITH("\"a/b~c\":1"), "unknown-member", "/a~1b~0c", NULL},
+    {WITH("\"exec\":[\"rm\"]"), "unknown-member", "/exec", NULL},
+    /* B27 */
+    {"{}", "invalid-name", "/type", "missing"},
+    {"{\"type\":\"\"}", "invalid-name", "/type", "1 to 128"},
+    {"{\"type\":\"" NAME_64 NAME_64 "a\"}", "invalid-name", "/type", NULL},
+    {"{\"type\":5}", "wrong-type", "/type", NULL},
+    {"{\"type\":null}", "wrong-type", "/type", NULL},
+    {"{\"type\":\"takt.x\"}", "reserved-name", "/type", NULL},
+    {WITH("\"queue\":\"../x\""), "invalid-name", "/queue", "letters, digits"},
+    {WITH("\"queue\":\"\xf0\x9f\x98\x80\""), "invalid-name", "/queue", NULL},
+    {WITH("\"id\":\"" NAME_64 "a\""), "invalid-name", "/id", NULL},
+    {"[]", "wrong-type", "", NULL},
+    /* B28 */
+    {WITH("\"run_at\":\"tomorrow\""), "invalid-time", "/run_at", NULL},
+    {WITH("\"run_at\":\"2027-01-15T08:00:00\""), "invalid-time", "/run_at", NULL},
+    {WITH("\"run_at\":\"0000-01-15T08:00:00Z\""), "invalid-time", "/run_at", NULL},
+    {WITH("\"run_at\":\"10000-01-15T08:00:00Z\""), "invalid-time", "/run_at", NULL},
+    {WITH("\"run_at\":\"2027-02-30T08:00:00Z\""), "invalid-time", "/run_at", NULL},
+    {WITH("\"run_at\":\"2027-01-15T23:59:60Z\""), "invalid-time", "/run_at", NULL},
+    {WITH("\"run_at\":\"2038-01-15T08:00:00Z\""), "invalid-time", "/run_at", "10 years"},
+    {WITH("\"run_at\":1800000000"), "invalid-time", "/run_at", NULL},
+    {WITH("\"expires_at\":\"soon\""), "invalid-time", "/expires_at", NULL},
+    /* B29 */
+    {WITH("\"delay\":\"-1s\""), "invalid-duration", "/delay", NULL},
+    {WITH("\"delay\":-1"), "invalid-duration", "/delay", NULL},
+    {WITH("\"delay\":\"1000000000000000000s\""), "invalid-duration", "/delay", NULL},
+    {WITH("\"delay\":\"5 parsecs\""), "invalid-duration", "/delay", NULL},
+    {WITH("\"delay\":\"1s\",\"run_at\":\"2027-01-16T08:00:00Z\""), "conflict-members", "/delay",
+     NULL},
+    {WITH("\"expires_in\":\"1s\",\"expires_at\":\"2027-01-16T08:00:00Z\""), "conflict-members",
+     "/expires_in", NULL},
+    {WITH("\"timeout\":\"0s\""), "out-of-range", "/timeout", NULL},
+    /* B30 */
+    {WITH("\"retry\":{\"max_attempts\":0}"), "out-of-range", "/retry/max_attempts",
+     "1 to 1000"},
+    {WITH("\"retry\":{\"max_attempts\":-1}"), "out-of-range", "/retry/max_attempts", NULL},
+    {WITH("\"retry\":{\"max_attempts\":1001}"), "out-of-range", "/retry/max_attempts", NULL},
+    {WITH("\"retry\":{\"base\":\"0s\"}"), "out-of-range", "/retry/base", NULL},
+    {WITH("\"retry\":{\"factor\":0.5}"), "out-of-range", "/retry/factor", NULL},
+    {WITH("\"retry\":{\"factor\":1e400}"), "out-of-range", "/retry/factor", NULL},
+    {WITH("\"retry\":{\"base\":\"10s\",\"cap\":\"9s\"}"), "out-of-range", "/retry/cap", "10s"},
+    {WITH("\"retry\":{\"backoff\":\"random\"}"), "out-of-range", "/retry/backoff", NULL},
+    {WITH("\"retry\":{\"jitter\":\"some\"}"), "out-of-range", "/retry/jitter", NULL},
+    {WITH("\"retry\":{\"maxattempts\":3}"), "unknown-member", "/retry/maxattempts",
+     "did you mean max_attempts?"},
+    {WITH("\"retry\":5"), "wrong-type", "/retry", NULL},
+    /* B31: 65 bytes where 64 are allowed */
+    {WITH("\"args\":\"" NAME_64 "\""), "payload-too-large", "/args", NULL},
+    /* B42, B85 */
+    {WITH("\"state\":\"dead\""), "read-only-member", "/state", NULL},
+    {WITH("\"fence\":1"), "read-only-member", "/fence", NULL},
+    {WITH("\"created_by\":\"me\""), "read-only-member", "/created_by", NULL},
+    /* named by the contract, not in this version */
+    {WITH("\"unique\":{}"), "not-available", "/unique", "not available"},
+    {WITH("\"concurrency\":{}"), "not-available", "/concurrency", NULL},
+    {WITH("\"notify\":[]"), "not-available", "/notify", NULL},
+    /* the rest */
+    {WITH("\"version\":0"), "out-of-range", "/version", NULL},
+    {WITH("\"max_lost\":-1"), "out-of-range", "/max_lost", NULL},
+    {WITH("\"tags\":\"a\""), "wrong-type", "/tags", NULL},
+    {WITH("\"tags\":[\"a\",\"\"]"), "invalid-name", "/tags/1", NULL},
+    {WITH("\"tags\":[\"a\",7]"), "wrong-type", "/tags/1", NULL},
+    {WITH("\"meta\":[]"), "wrong-type", "/meta", NULL},
+    {WITH("\"meta\":{\"a\":1}"), "wrong-type", "/meta/a", NULL},
+    {WITH("\"correlation_id\":\"\""), "invalid-string", "/correlation_id", NULL},
+};
+
 static void each_fault_has_its_code_and_pointer(void **state) {
     (void)state;
-    static const struct {
-        const char *text;
-        const char *code;
-        const char *pointer;
-        const char *says; /* part of the detail, or NULL */
-    } rows[] = {
-        /* B21 to B26 */
-        {WITH("\"id\":\"a\\u0000b\""), "invalid-string", "/id", NULL},
-        {WITH("\"priority\":1.5"), "not-an-integer", "/priority", NULL},
-        {WITH("\"priority\":1e400"), "not-an-integer", "/priority", NULL},
-        {WITH("\"priority\":9007199254740993000000"), "not-an-integer", "/priority", NULL},
-        {WITH("\"priority\":-0"), "not-an-integer", "/priority", NULL},
-        {WITH("\"priority\":\"5\""), "not-an-integer", "/priority", NULL},
-        {WITH("\"priority\":0"), "out-of-range", "/priority", "1 to 9"},
-        {WITH("\"priority\":10"), "out-of-range", "/priority", NULL},
-        {WITH("\"prioritty\":5"), "unknown-member", "/prioritty", "did you mean priority?"},
-        {WITH("\"__proto__\":{}"), "unknown-member", "/__proto__", NULL},
-        {WITH("\"a/b~c\":1"), "unknown-member", "/a~1b~0c", NULL},
-        {WITH("\"exec\":[\"rm\"]"), "unknown-member", "/exec", NULL},
-        /* B27 */
-        {"{}", "invalid-name", "/type", "missing"},
-        {"{\"type\":\"\"}", "invalid-name", "/type", "1 to 128"},
-        {"{\"type\":\"" NAME_64 NAME_64 "a\"}", "invalid-name", "/type", NULL},
-        {"{\"type\":5}", "wrong-type", "/type", NULL},
-        {"{\"type\":null}", "wrong-type", "/type", NULL},
-        {"{\"type\":\"takt.x\"}", "reserved-name", "/type", NULL},
-        {WITH("\"queue\":\"../x\""), "invalid-name", "/queue", "letters, digits"},
-        {WITH("\"queue\":\"\xf0\x9f\x98\x80\""), "invalid-name", "/queue", NULL},
-        {WITH("\"id\":\"" NAME_64 "a\""), "invalid-name", "/id", NULL},
-        {"[]", "wrong-type", "", NULL},
-        /* B28 */
-        {WITH("\"run_at\":\"tomorrow\""), "invalid-time", "/run_at", NULL},
-        {WITH("\"run_at\":\"2027-01-15T08:00:00\""), "invalid-time", "/run_at", NULL},
-        {WITH("\"run_at\":\"0000-01-15T08:00:00Z\""), "invalid-time", "/run_at", NULL},
-        {WITH("\"run_at\":\"10000-01-15T08:00:00Z\""), "invalid-time", "/run_at", NULL},
-        {WITH("\"run_at\":\"2027-02-30T08:00:00Z\""), "invalid-time", "/run_at", NULL},
-        {WITH("\"run_at\":\"2027-01-15T23:59:60Z\""), "invalid-time", "/run_at", NULL},
-        {WITH("\"run_at\":\"2038-01-15T08:00:00Z\""), "invalid-time", "/run_at", "10 years"},
-        {WITH("\"run_at\":1800000000"), "invalid-time", "/run_at", NULL},
-        {WITH("\"expires_at\":\"soon\""), "invalid-time", "/expires_at", NULL},
-        /* B29 */
-        {WITH("\"delay\":\"-1s\""), "invalid-duration", "/delay", NULL},
-        {WITH("\"delay\":-1"), "invalid-duration", "/delay", NULL},
-        {WITH("\"delay\":\"1000000000000000000s\""), "invalid-duration", "/delay", NULL},
-        {WITH("\"delay\":\"5 parsecs\""), "invalid-duration", "/delay", NULL},
-        {WITH("\"delay\":\"1s\",\"run_at\":\"2027-01-16T08:00:00Z\""), "conflict-members", "/delay",
-         NULL},
-        {WITH("\"expires_in\":\"1s\",\"expires_at\":\"2027-01-16T08:00:00Z\""), "conflict-members",
-         "/expires_in", NULL},
-        {WITH("\"timeout\":\"0s\""), "out-of-range", "/timeout", NULL},
-        /* B30 */
-        {WITH("\"retry\":{\"max_attempts\":0}"), "out-of-range", "/retry/max_attempts",
-         "1 to 1000"},
-        {WITH("\"retry\":{\"max_attempts\":-1}"), "out-of-range", "/retry/max_attempts", NULL},
-        {WITH("\"retry\":{\"max_attempts\":1001}"), "out-of-range", "/retry/max_attempts", NULL},
-        {WITH("\"retry\":{\"base\":\"0s\"}"), "out-of-range", "/retry/base", NULL},
-        {WITH("\"retry\":{\"factor\":0.5}"), "out-of-range", "/retry/factor", NULL},
-        {WITH("\"retry\":{\"factor\":1e400}"), "out-of-range", "/retry/factor", NULL},
-        {WITH("\"retry\":{\"base\":\"10s\",\"cap\":\"9s\"}"), "out-of-range", "/retry/cap", "10s"},
-        {WITH("\"retry\":{\"backoff\":\"random\"}"), "out-of-range", "/retry/backoff", NULL},
-        {WITH("\"retry\":{\"jitter\":\"some\"}"), "out-of-range", "/retry/jitter", NULL},
-        {WITH("\"retry\":{\"maxattempts\":3}"), "unknown-member", "/retry/maxattempts",
-         "did you mean max_attempts?"},
-        {WITH("\"retry\":5"), "wrong-type", "/retry", NULL},
-        /* B31: 65 bytes where 64 are allowed */
-        {WITH("\"args\":\"" NAME_64 "\""), "payload-too-large", "/args", NULL},
-        /* B42, B85 */
-        {WITH("\"state\":\"dead\""), "read-only-member", "/state", NULL},
-        {WITH("\"fence\":1"), "read-only-member", "/fence", NULL},
-        {WITH("\"created_by\":\"me\""), "read-only-member", "/created_by", NULL},
-        /* named by the contract, not in this version */
-        {WITH("\"unique\":{}"), "not-available", "/unique", "not available"},
-        {WITH("\"concurrency\":{}"), "not-available", "/concurrency", NULL},
-        {WITH("\"notify\":[]"), "not-available", "/notify", NULL},
-        /* the rest */
-        {WITH("\"version\":0"), "out-of-range", "/version", NULL},
-        {WITH("\"max_lost\":-1"), "out-of-range", "/max_lost", NULL},
-        {WITH("\"tags\":\"a\""), "wrong-type", "/tags", NULL},
-        {WITH("\"tags\":[\"a\",\"\"]"), "invalid-name", "/tags/1", NULL},
-        {WITH("\"tags\":[\"a\",7]"), "wrong-type", "/tags/1", NULL},
-        {WITH("\"meta\":[]"), "wrong-type", "/meta", NULL},
-        {WITH("\"meta\":{\"a\":1}"), "wrong-type", "/meta/a", NULL},
-        {WITH("\"correlation_id\":\"\""), "invalid-string", "/correlation_id", NULL},
-    };
-    for (size_t i = 0; i < LENGTH(rows); i++) {
+    for (size_t i = 0; i < LENGTH(faults); i++) {
         Arena arena = {0};
         FieldErrors *errors;
         Job job;
-        if (read_as(rows[i].text, &anybody, &arena, &errors, &job))
-            fail_msg("taken: %s", rows[i].text);
-        if (errors->count != 1) fail_msg("%zu errors for %s", errors->count, rows[i].text);
+        if (read_as(faults[i].text, &anybody, &arena, &errors, &job))
+            fail_msg("taken: %s", faults[i].text);
+        if (errors->count != 1) fail_msg("%zu errors for %s", errors->count, faults[i].text);
         const FieldError *error = &errors->items[0];
-        if (!str_eq(error->code, str_from(rows[i].code)) ||
-            !str_eq(error->pointer, str_from(rows[i].pointer)) ||
-            (rows[i].says && !strstr(error->detail.ptr, rows[i].says))) {
-            fail_msg("%s: " STR_FMT " at " STR_FMT ": " STR_FMT, rows[i].text, STR_ARG(error->code),
+        if (!str_eq(error->code, str_from(faults[i].code)) ||
+            !str_eq(error->pointer, str_from(faults[i].pointer)) ||
+            (faults[i].says && !strstr(error->detail.ptr, faults[i].says))) {
+            fail_msg("%s: " STR_FMT " at " STR_FMT ": " STR_FMT, faults[i].text, STR_ARG(error->code),
                      STR_ARG(error->pointer), STR_ARG(error->detail));
         }
         arena_done(&arena);

@@ -204,76 +204,77 @@ static void headers_are_believed_only_for_hs256(void **state) {
     }
 }
 
+#define EXP "\"exp\":1800000100,"
+static const struct {
+    const char *claims;
+    TokenVerdict verdict;
+} claim_cases[] = {
+    {CLAIMS, TOKEN_VALID},
+    {"{\"sub\":\"s\",\"exp\":1800000100.75," TAKT "}", TOKEN_VALID},
+    {"{\"sub\":\"s\"," EXP "\"iss\":\"takt\",\"aud\":\"takt\",\"x\":{}," TAKT "}", TOKEN_VALID},
+    {"{\"sub\":\"s\"," EXP "\"aud\":[\"a\",\"takt\"]," TAKT "}", TOKEN_VALID},
+    {"{\"sub\":\"s\"," EXP "\"nbf\":1800000060,\"iat\":1800000060," TAKT "}", TOKEN_VALID},
+    /* exp */
+    {"{\"sub\":\"s\"," TAKT "}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\",\"exp\":\"1800000100\"," TAKT "}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\",\"exp\":1e400," TAKT "}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\",\"exp\":1e300," TAKT "}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\",\"exp\":-1," TAKT "}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\",\"exp\":0," TAKT "}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\",\"exp\":null," TAKT "}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\",\"exp\":true," TAKT "}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\",\"exp\":1799999941," TAKT "}", TOKEN_VALID},
+    {"{\"sub\":\"s\",\"exp\":1799999940," TAKT "}", TOKEN_EXPIRED},
+    {"{\"sub\":\"s\",\"exp\":5," TAKT "}", TOKEN_EXPIRED},
+    /* nbf and iat */
+    {"{\"sub\":\"s\"," EXP "\"nbf\":1800000061," TAKT "}", TOKEN_NOT_YET_VALID},
+    {"{\"sub\":\"s\"," EXP "\"iat\":1800000061," TAKT "}", TOKEN_NOT_YET_VALID},
+    {"{\"sub\":\"s\"," EXP "\"nbf\":\"1\"," TAKT "}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\"," EXP "\"iat\":[]," TAKT "}", TOKEN_BAD_CLAIMS},
+    /* sub and jti */
+    {"{" EXP TAKT "}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"\"," EXP TAKT "}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":7," EXP TAKT "}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"a\\u0000b\"," EXP TAKT "}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\",\"jti\":7," EXP TAKT "}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\",\"jti\":\"\"," EXP TAKT "}", TOKEN_BAD_CLAIMS},
+    /* iss and aud */
+    {"{\"sub\":\"s\",\"iss\":\"other\"," EXP TAKT "}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\",\"aud\":\"other\"," EXP TAKT "}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\",\"aud\":[\"other\"]," EXP TAKT "}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\",\"aud\":[]," EXP TAKT "}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\",\"aud\":{}," EXP TAKT "}", TOKEN_BAD_CLAIMS},
+    /* takt */
+    {"{\"sub\":\"s\"," EXP "\"takt\":[]}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\"," EXP "\"takt\":{}}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\"," EXP "\"x\":1}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":\"admin\"}}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[]}}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[1]}}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[\"root\"]}}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[\"viewer\"],\"queues\":[]}}",
+     TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[\"viewer\"],\"queues\":\"*\"}}",
+     TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[\"viewer\"],\"queues\":[\"a b\"]}}",
+     TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[\"viewer\"],\"queues\":[null]}}",
+     TOKEN_BAD_CLAIMS},
+    /* form */
+    {"{\"sub\":\"s\",\"sub\":\"t\"," EXP TAKT "}", TOKEN_MALFORMED},
+    {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[\"viewer\"],\"roles\":[\"admin\"]}}",
+     TOKEN_MALFORMED},
+    {"[]", TOKEN_MALFORMED},
+    {"{", TOKEN_MALFORMED},
+    {"", TOKEN_MALFORMED},
+};
+
 static void claims_must_be_there_and_of_their_kind(void **state) {
     (void)state;
-#define EXP "\"exp\":1800000100,"
-    static const struct {
-        const char *claims;
-        TokenVerdict verdict;
-    } CASES[] = {
-        {CLAIMS, TOKEN_VALID},
-        {"{\"sub\":\"s\",\"exp\":1800000100.75," TAKT "}", TOKEN_VALID},
-        {"{\"sub\":\"s\"," EXP "\"iss\":\"takt\",\"aud\":\"takt\",\"x\":{}," TAKT "}", TOKEN_VALID},
-        {"{\"sub\":\"s\"," EXP "\"aud\":[\"a\",\"takt\"]," TAKT "}", TOKEN_VALID},
-        {"{\"sub\":\"s\"," EXP "\"nbf\":1800000060,\"iat\":1800000060," TAKT "}", TOKEN_VALID},
-        /* exp */
-        {"{\"sub\":\"s\"," TAKT "}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\",\"exp\":\"1800000100\"," TAKT "}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\",\"exp\":1e400," TAKT "}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\",\"exp\":1e300," TAKT "}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\",\"exp\":-1," TAKT "}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\",\"exp\":0," TAKT "}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\",\"exp\":null," TAKT "}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\",\"exp\":true," TAKT "}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\",\"exp\":1799999941," TAKT "}", TOKEN_VALID},
-        {"{\"sub\":\"s\",\"exp\":1799999940," TAKT "}", TOKEN_EXPIRED},
-        {"{\"sub\":\"s\",\"exp\":5," TAKT "}", TOKEN_EXPIRED},
-        /* nbf and iat */
-        {"{\"sub\":\"s\"," EXP "\"nbf\":1800000061," TAKT "}", TOKEN_NOT_YET_VALID},
-        {"{\"sub\":\"s\"," EXP "\"iat\":1800000061," TAKT "}", TOKEN_NOT_YET_VALID},
-        {"{\"sub\":\"s\"," EXP "\"nbf\":\"1\"," TAKT "}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\"," EXP "\"iat\":[]," TAKT "}", TOKEN_BAD_CLAIMS},
-        /* sub and jti */
-        {"{" EXP TAKT "}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"\"," EXP TAKT "}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":7," EXP TAKT "}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"a\\u0000b\"," EXP TAKT "}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\",\"jti\":7," EXP TAKT "}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\",\"jti\":\"\"," EXP TAKT "}", TOKEN_BAD_CLAIMS},
-        /* iss and aud */
-        {"{\"sub\":\"s\",\"iss\":\"other\"," EXP TAKT "}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\",\"aud\":\"other\"," EXP TAKT "}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\",\"aud\":[\"other\"]," EXP TAKT "}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\",\"aud\":[]," EXP TAKT "}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\",\"aud\":{}," EXP TAKT "}", TOKEN_BAD_CLAIMS},
-        /* takt */
-        {"{\"sub\":\"s\"," EXP "\"takt\":[]}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\"," EXP "\"takt\":{}}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\"," EXP "\"x\":1}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":\"admin\"}}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[]}}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[1]}}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[\"root\"]}}", TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[\"viewer\"],\"queues\":[]}}",
-         TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[\"viewer\"],\"queues\":\"*\"}}",
-         TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[\"viewer\"],\"queues\":[\"a b\"]}}",
-         TOKEN_BAD_CLAIMS},
-        {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[\"viewer\"],\"queues\":[null]}}",
-         TOKEN_BAD_CLAIMS},
-        /* form */
-        {"{\"sub\":\"s\",\"sub\":\"t\"," EXP TAKT "}", TOKEN_MALFORMED},
-        {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[\"viewer\"],\"roles\":[\"admin\"]}}",
-         TOKEN_MALFORMED},
-        {"[]", TOKEN_MALFORMED},
-        {"{", TOKEN_MALFORMED},
-        {"", TOKEN_MALFORMED},
-    };
 #undef EXP
-    for (size_t i = 0; i < LENGTH(CASES); i++) {
-        assert_verdict(CASES[i].claims, forge(STR(HEADER), str_from(CASES[i].claims)),
-                       CASES[i].verdict);
+    for (size_t i = 0; i < LENGTH(claim_cases); i++) {
+        assert_verdict(claim_cases[i].claims, forge(STR(HEADER), str_from(claim_cases[i].claims)),
+                       claim_cases[i].verdict);
     }
 }
 

@@ -60,91 +60,92 @@ static void test_accepted(void **state) {
     }
 }
 
+static const struct {
+    const char *text;
+    const char *code;
+    const char *message;
+} refused_documents[] = {
+    {"", "invalid-json", "line 1 column 1: expected a value"},
+    {"  ", "invalid-json", "line 1 column 3: expected a value"},
+    {"\xef\xbb\xbf{}", "invalid-json", "line 1 column 1: expected a value"},
+    {"{", "invalid-json", "line 1 column 2: expected a key in quotes or '}'"},
+    {"[", "invalid-json", "line 1 column 2: expected a value or ']'"},
+    {"]", "invalid-json", "line 1 column 1: expected a value"},
+    {"[1,]", "invalid-json", "line 1 column 4: expected a value"},
+    {"[,1]", "invalid-json", "line 1 column 2: expected a value"},
+    {"[1 2]", "invalid-json", "line 1 column 4: expected ',' or ']'"},
+    {"[1}", "invalid-json", "line 1 column 3: expected ',' or ']'"},
+    {"[1", "invalid-json", "line 1 column 3: expected ',' or the closing bracket"},
+    {"[1,", "invalid-json", "line 1 column 4: expected a value"},
+    {"{\"a\":1,}", "invalid-json", "line 1 column 8: expected a key in quotes"},
+    {"{\"a\"}", "invalid-json", "line 1 column 5: expected ':'"},
+    {"{\"a\"", "invalid-json", "line 1 column 5: expected ':'"},
+    {"{\"a\":}", "invalid-json", "line 1 column 6: expected a value"},
+    {"{\"a\":1 \"b\":2}", "invalid-json", "line 1 column 8: expected ',' or '}'"},
+    {"{\"a\":1]", "invalid-json", "line 1 column 7: expected ',' or '}'"},
+    {"{a:1}", "invalid-json", "line 1 column 2: expected a key in quotes"},
+    {"{'a':1}", "invalid-json", "line 1 column 2: expected a key in quotes"},
+    {"{1:1}", "invalid-json", "line 1 column 2: expected a key in quotes"},
+    {"{}{}", "invalid-json", "line 1 column 3: expected the end"},
+    {"1 2", "invalid-json", "line 1 column 3: expected the end"},
+    {"nul", "invalid-json", "line 1 column 1: expected a value"},
+    {"nulll", "invalid-json", "line 1 column 5: expected the end"},
+    {"True", "invalid-json", "line 1 column 1: expected a value"},
+    {"NaN", "invalid-json", "line 1 column 1: expected a value"},
+    {"-Infinity", "invalid-json", "line 1 column 2: expected a digit"},
+    {"/* c */1", "invalid-json", "line 1 column 1: expected a value"},
+    {"1 // c", "invalid-json", "line 1 column 3: expected the end"},
+    {"\n\n [1,\n\"\xc3\xbc\",x]", "invalid-json", "line 4 column 5: expected a value"},
+    {"\f1", "invalid-json", "line 1 column 1: expected a value"},
+    {"01", "invalid-json", "line 1 column 2: expected the end"},
+    {"-", "invalid-json", "line 1 column 2: expected a digit"},
+    {"-01", "invalid-json", "line 1 column 3: expected the end"},
+    {"+1", "invalid-json", "line 1 column 1: expected a value"},
+    {".5", "invalid-json", "line 1 column 1: expected a value"},
+    {"1.", "invalid-json", "line 1 column 3: expected a digit"},
+    {"1.e1", "invalid-json", "line 1 column 3: expected a digit"},
+    {"1e", "invalid-json", "line 1 column 3: expected a digit"},
+    {"1e+", "invalid-json", "line 1 column 4: expected a digit"},
+    {"0x1", "invalid-json", "line 1 column 2: expected the end"},
+    {"\"a", "invalid-json", "line 1 column 3: the string does not end"},
+    {"\"\\", "invalid-json", "line 1 column 3: the string does not end"},
+    {"\"\\\"", "invalid-json", "line 1 column 4: the string does not end"},
+    {"\"\\x\"", "invalid-json", "line 1 column 3: no such escape"},
+    {"\"\\u12\"", "invalid-json", "line 1 column 4: expected four hexadecimal digits"},
+    {"\"\\u12g4\"", "invalid-json", "line 1 column 4: expected four hexadecimal digits"},
+    {"\"a\nb\"", "invalid-json",
+     "line 1 column 3: a control character in a string must be escaped"},
+    {"\"\\ud800\"", "invalid-utf8", "line 1 column 2: half a surrogate pair"},
+    {"\"\\udc00\"", "invalid-utf8", "line 1 column 2: half a surrogate pair"},
+    {"\"\\ud800\\ud800\"", "invalid-utf8", "line 1 column 2: half a surrogate pair"},
+    {"\"\\ud800\\n\"", "invalid-utf8", "line 1 column 2: half a surrogate pair"},
+    {"\"\\ud800\\udcgg\"", "invalid-utf8", "line 1 column 2: half a surrogate pair"},
+    {"\"\xff\"", "invalid-utf8", "line 1 column 2: the bytes are not UTF-8"},
+    {"\"\xc0\xaf\"", "invalid-utf8", "line 1 column 2: the bytes are not UTF-8"},
+    {"\"\xed\xa0\x80\"", "invalid-utf8", "line 1 column 2: the bytes are not UTF-8"},
+    {"\"\xe2\x82", "invalid-utf8", "line 1 column 2: the bytes are not UTF-8"},
+    {"\xff", "invalid-utf8", "line 1 column 1: the bytes are not UTF-8"},
+    {"{\"a\":1,\"a\":2}", "duplicate-key", "the key /a is there twice"},
+    {"{\"a\":1,\"\\u0061\":2}", "duplicate-key", "the key /a is there twice"},
+    {"{\"\\u00fc\":1,\"\xc3\xbc\":2}", "duplicate-key", "the key /\xc3\xbc is there twice"},
+    {"{\"\":1,\"\":2}", "duplicate-key", "the key / is there twice"},
+    {"[0,{\"a/b\":[{\"m~n\":1,\"m~n\":1}]}]", "duplicate-key",
+     "the key /1/a~1b/0/m~0n is there twice"},
+    {"{\"a\\n\":{\"x\":1,\"x\":1}}", "duplicate-key", "the key /a?/x is there twice"},
+    {"{\"abcdefgh1\":1,\"abcdefgh2\":1,\"abcdefgh1\":1}", "duplicate-key",
+     "the key /abcdefgh1 is there twice"},
+};
+
 static void test_refused(void **state) {
     (void)state;
-    static const struct {
-        const char *text;
-        const char *code;
-        const char *message;
-    } rows[] = {
-        {"", "invalid-json", "line 1 column 1: expected a value"},
-        {"  ", "invalid-json", "line 1 column 3: expected a value"},
-        {"\xef\xbb\xbf{}", "invalid-json", "line 1 column 1: expected a value"},
-        {"{", "invalid-json", "line 1 column 2: expected a key in quotes or '}'"},
-        {"[", "invalid-json", "line 1 column 2: expected a value or ']'"},
-        {"]", "invalid-json", "line 1 column 1: expected a value"},
-        {"[1,]", "invalid-json", "line 1 column 4: expected a value"},
-        {"[,1]", "invalid-json", "line 1 column 2: expected a value"},
-        {"[1 2]", "invalid-json", "line 1 column 4: expected ',' or ']'"},
-        {"[1}", "invalid-json", "line 1 column 3: expected ',' or ']'"},
-        {"[1", "invalid-json", "line 1 column 3: expected ',' or the closing bracket"},
-        {"[1,", "invalid-json", "line 1 column 4: expected a value"},
-        {"{\"a\":1,}", "invalid-json", "line 1 column 8: expected a key in quotes"},
-        {"{\"a\"}", "invalid-json", "line 1 column 5: expected ':'"},
-        {"{\"a\"", "invalid-json", "line 1 column 5: expected ':'"},
-        {"{\"a\":}", "invalid-json", "line 1 column 6: expected a value"},
-        {"{\"a\":1 \"b\":2}", "invalid-json", "line 1 column 8: expected ',' or '}'"},
-        {"{\"a\":1]", "invalid-json", "line 1 column 7: expected ',' or '}'"},
-        {"{a:1}", "invalid-json", "line 1 column 2: expected a key in quotes"},
-        {"{'a':1}", "invalid-json", "line 1 column 2: expected a key in quotes"},
-        {"{1:1}", "invalid-json", "line 1 column 2: expected a key in quotes"},
-        {"{}{}", "invalid-json", "line 1 column 3: expected the end"},
-        {"1 2", "invalid-json", "line 1 column 3: expected the end"},
-        {"nul", "invalid-json", "line 1 column 1: expected a value"},
-        {"nulll", "invalid-json", "line 1 column 5: expected the end"},
-        {"True", "invalid-json", "line 1 column 1: expected a value"},
-        {"NaN", "invalid-json", "line 1 column 1: expected a value"},
-        {"-Infinity", "invalid-json", "line 1 column 2: expected a digit"},
-        {"/* c */1", "invalid-json", "line 1 column 1: expected a value"},
-        {"1 // c", "invalid-json", "line 1 column 3: expected the end"},
-        {"\n\n [1,\n\"\xc3\xbc\",x]", "invalid-json", "line 4 column 5: expected a value"},
-        {"\f1", "invalid-json", "line 1 column 1: expected a value"},
-        {"01", "invalid-json", "line 1 column 2: expected the end"},
-        {"-", "invalid-json", "line 1 column 2: expected a digit"},
-        {"-01", "invalid-json", "line 1 column 3: expected the end"},
-        {"+1", "invalid-json", "line 1 column 1: expected a value"},
-        {".5", "invalid-json", "line 1 column 1: expected a value"},
-        {"1.", "invalid-json", "line 1 column 3: expected a digit"},
-        {"1.e1", "invalid-json", "line 1 column 3: expected a digit"},
-        {"1e", "invalid-json", "line 1 column 3: expected a digit"},
-        {"1e+", "invalid-json", "line 1 column 4: expected a digit"},
-        {"0x1", "invalid-json", "line 1 column 2: expected the end"},
-        {"\"a", "invalid-json", "line 1 column 3: the string does not end"},
-        {"\"\\", "invalid-json", "line 1 column 3: the string does not end"},
-        {"\"\\\"", "invalid-json", "line 1 column 4: the string does not end"},
-        {"\"\\x\"", "invalid-json", "line 1 column 3: no such escape"},
-        {"\"\\u12\"", "invalid-json", "line 1 column 4: expected four hexadecimal digits"},
-        {"\"\\u12g4\"", "invalid-json", "line 1 column 4: expected four hexadecimal digits"},
-        {"\"a\nb\"", "invalid-json",
-         "line 1 column 3: a control character in a string must be escaped"},
-        {"\"\\ud800\"", "invalid-utf8", "line 1 column 2: half a surrogate pair"},
-        {"\"\\udc00\"", "invalid-utf8", "line 1 column 2: half a surrogate pair"},
-        {"\"\\ud800\\ud800\"", "invalid-utf8", "line 1 column 2: half a surrogate pair"},
-        {"\"\\ud800\\n\"", "invalid-utf8", "line 1 column 2: half a surrogate pair"},
-        {"\"\\ud800\\udcgg\"", "invalid-utf8", "line 1 column 2: half a surrogate pair"},
-        {"\"\xff\"", "invalid-utf8", "line 1 column 2: the bytes are not UTF-8"},
-        {"\"\xc0\xaf\"", "invalid-utf8", "line 1 column 2: the bytes are not UTF-8"},
-        {"\"\xed\xa0\x80\"", "invalid-utf8", "line 1 column 2: the bytes are not UTF-8"},
-        {"\"\xe2\x82", "invalid-utf8", "line 1 column 2: the bytes are not UTF-8"},
-        {"\xff", "invalid-utf8", "line 1 column 1: the bytes are not UTF-8"},
-        {"{\"a\":1,\"a\":2}", "duplicate-key", "the key /a is there twice"},
-        {"{\"a\":1,\"\\u0061\":2}", "duplicate-key", "the key /a is there twice"},
-        {"{\"\\u00fc\":1,\"\xc3\xbc\":2}", "duplicate-key", "the key /\xc3\xbc is there twice"},
-        {"{\"\":1,\"\":2}", "duplicate-key", "the key / is there twice"},
-        {"[0,{\"a/b\":[{\"m~n\":1,\"m~n\":1}]}]", "duplicate-key",
-         "the key /1/a~1b/0/m~0n is there twice"},
-        {"{\"a\\n\":{\"x\":1,\"x\":1}}", "duplicate-key", "the key /a?/x is there twice"},
-        {"{\"abcdefgh1\":1,\"abcdefgh2\":1,\"abcdefgh1\":1}", "duplicate-key",
-         "the key /abcdefgh1 is there twice"},
-    };
-    for (size_t i = 0; i < LENGTH(rows); i++) {
+    for (size_t i = 0; i < LENGTH(refused_documents); i++) {
         Json root = {0};
         Error error = {0};
-        assert_int_equal(json_check(str_from(rows[i].text), &root, &error), ERR_INVALID);
-        assert_string_equal(error.code, rows[i].code);
-        assert_string_equal(error.message, rows[i].message);
+        assert_int_equal(json_check(str_from(refused_documents[i].text), &root, &error), ERR_INVALID);
+        assert_string_equal(error.code, refused_documents[i].code);
+        assert_string_equal(error.message, refused_documents[i].message);
         assert_null(root.text.ptr);
-        assert_int_equal(json_check(str_from(rows[i].text), &root, NULL), ERR_INVALID);
+        assert_int_equal(json_check(str_from(refused_documents[i].text), &root, NULL), ERR_INVALID);
     }
     Json root;
     assert_int_equal(json_check((Str){0}, &root, NULL), ERR_INVALID);

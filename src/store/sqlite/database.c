@@ -1,22 +1,23 @@
-/* Settings, statements and errors of a connection: see connection.h.
+/* Settings, statements and errors of a database: see database.h.
  *
- * All writes and all checkpoints go through one connection (two that checkpoint at once can reset the
- * log under each other in SQLite before 3.51), so automatic checkpoints are off everywhere; the writer
- * makes its own (write.c), whose errors are not swallowed as those of the automatic ones are. */
-#include "store/sqlite/connection.h"
+ * All writes and all checkpoints go through one database (two that checkpoint at once can reset
+ * the log under each other in SQLite before 3.51), so automatic checkpoints are off everywhere;
+ * the writer makes its own (write.c), whose errors are not swallowed as those of the automatic
+ * ones are. */
+#include "store/sqlite/database.h"
 
 #include <string.h>
 
 enum { BUSY_MS = 5000, SQL_TEXT_MOST = 16 * 1024 };
 
 static const char *const SETTINGS[] = {
-    [CONNECTION_WRITER] = "PRAGMA journal_mode = WAL;"
+    [DATABASE_WRITER] = "PRAGMA journal_mode = WAL;"
                           "PRAGMA synchronous = FULL;"
                           "PRAGMA wal_autocheckpoint = 0;"
                           "PRAGMA journal_size_limit = 67108864;"
                           "PRAGMA temp_store = MEMORY;"
                           "PRAGMA cache_size = -32768",
-    [CONNECTION_READER] = "PRAGMA query_only = 1;"
+    [DATABASE_READER] = "PRAGMA query_only = 1;"
                           "PRAGMA wal_autocheckpoint = 0;"
                           "PRAGMA temp_store = MEMORY;"
                           "PRAGMA cache_size = -4096",
@@ -33,56 +34,57 @@ static void queue_matches(sqlite3_context *context, int count, sqlite3_value **v
     sqlite3_result_int(context, texts[0].ptr && texts[1].ptr && str_glob(texts[0], texts[1]));
 }
 
-static Err settle_reader(Connection *connection, Error *error) {
-    int rc = sqlite3_create_function(connection->db, "queue_matches", 2,
-                                     SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, queue_matches, NULL, NULL);
-    if (rc != SQLITE_OK) return sqlite_error(connection->db, rc, "opening the store", error);
-    return sqlite_exec(connection->db, SETTINGS[CONNECTION_READER], error);
+static Err settle_reader(Database *database, Error *error) {
+    int rc = sqlite3_create_function(database->db, "queue_matches", 2,
+                                     SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL, queue_matches, NULL,
+                                     NULL);
+    if (rc != SQLITE_OK) return sqlite_error(database->db, rc, "opening the store", error);
+    return sqlite_exec(database->db, SETTINGS[DATABASE_READER], error);
 }
 
-Err connection_open(Connection *connection, const char *path, ConnectionRole role, Error *error) {
-    *connection = (Connection){0};
+Err database_open(Database *database, const char *path, DatabaseRole role, Error *error) {
+    *database = (Database){0};
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
-    flags |= role == CONNECTION_WRITER ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
-    int rc = sqlite3_open_v2(path, &connection->db, flags, NULL);
+    flags |= role == DATABASE_WRITER ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY;
+    int rc = sqlite3_open_v2(path, &database->db, flags, NULL);
     if (rc != SQLITE_OK) {
-        Err err = sqlite_error(connection->db, rc, "opening the store", error);
-        connection_shut(connection);
+        Err err = sqlite_error(database->db, rc, "opening the store", error);
+        database_close(database);
         return err;
     }
-    sqlite3_extended_result_codes(connection->db, 1);
-    sqlite3_busy_timeout(connection->db, BUSY_MS);
-    return role == CONNECTION_WRITER ? OK : settle_reader(connection, error);
+    sqlite3_extended_result_codes(database->db, 1);
+    sqlite3_busy_timeout(database->db, BUSY_MS);
+    return role == DATABASE_WRITER ? OK : settle_reader(database, error);
 }
 
-Err connection_settle(Connection *connection, Error *error) {
-    return sqlite_exec(connection->db, SETTINGS[CONNECTION_WRITER], error);
+Err database_settle(Database *database, Error *error) {
+    return sqlite_exec(database->db, SETTINGS[DATABASE_WRITER], error);
 }
 
-void connection_shut(Connection *connection) {
+void database_close(Database *database) {
     for (Sql sql = 0; sql < SQL_COUNT_; sql++) {
-        sqlite3_finalize(connection->statements[sql]);
+        sqlite3_finalize(database->statements[sql]);
     }
-    sqlite3_close(connection->db);
-    *connection = (Connection){0};
+    sqlite3_close(database->db);
+    *database = (Database){0};
 }
 
-Err connection_prepare(Connection *connection, Str text, sqlite3_stmt **ret, Error *error) {
-    int rc = sqlite3_prepare_v3(connection->db, text.ptr, (int)text.len, SQLITE_PREPARE_PERSISTENT,
+Err database_prepare(Database *database, Str text, sqlite3_stmt **ret, Error *error) {
+    int rc = sqlite3_prepare_v3(database->db, text.ptr, (int)text.len, SQLITE_PREPARE_PERSISTENT,
                                 ret, NULL);
     if (rc == SQLITE_OK) return OK;
-    return sqlite_error(connection->db, rc, "preparing a statement", error);
+    return sqlite_error(database->db, rc, "preparing a statement", error);
 }
 
-Err connection_statement(Connection *connection, Sql sql, sqlite3_stmt **ret, Error *error) {
-    if (!connection->statements[sql]) {
+Err database_statement(Database *database, Sql sql, sqlite3_stmt **ret, Error *error) {
+    if (!database->statements[sql]) {
         cleanup(buf_done) Buf text;
         buf_init(&text, SQL_TEXT_MOST);
         sql_write(sql, &text);
         check(!text.overflow);
-        TRY(connection_prepare(connection, buf_str(&text), &connection->statements[sql], error));
+        TRY(database_prepare(database, buf_str(&text), &database->statements[sql], error));
     }
-    *ret = connection->statements[sql];
+    *ret = database->statements[sql];
     return OK;
 }
 
@@ -112,13 +114,14 @@ Err statement_run(sqlite3_stmt *statement, Error *error) {
     return OK;
 }
 
-Err connection_run(Connection *connection, Sql sql, Error *error) {
+Err database_run(Database *database, Sql sql, Error *error) {
     sqlite3_stmt *statement;
-    TRY(connection_statement(connection, sql, &statement, error));
+    TRY(database_statement(database, sql, &statement, error));
     return statement_run(statement, error);
 }
 
-/* Binding fails only on an index out of range or a text over the limit of 1 GB: mistakes of ours. */
+/* Binding fails only on an index out of range or a text over the limit of 1 GB: mistakes of
+ * ours. */
 void bind_text(sqlite3_stmt *statement, int index, Str text) {
     if (!text.ptr) return;
     check(sqlite3_bind_text(statement, index, text.ptr, (int)text.len, SQLITE_STATIC) == SQLITE_OK);
@@ -166,7 +169,8 @@ Err sqlite_error(sqlite3 *db, int rc, const char *doing, Error *error) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB: break;
     default:
-        return error_code(error, ERR_INTERNAL, "store-error", "%s: %s (%d)", doing, words, extended);
+        return error_code(error, ERR_INTERNAL, "store-error", "%s: %s (%d)", doing, words,
+                          extended);
     }
     return error_code(error, ERR_INTERNAL, "store-damaged", "%s: %s (%d)", doing, words, extended);
 }
