@@ -142,11 +142,13 @@ void api_answered(void *owner, const HttpRequest *request) {
     metric_add(METRIC_HTTP_REQUESTS, LABELS(str_from(route), method, str_from(status)), 1);
     metric_observe(METRIC_HTTP_REQUEST, LABELS(str_from(route)),
                    (double)took_us / (double)US_PER_S);
+    Str job_id = exchange ? exchange->job_id : (Str){0};
+    Str correlation_id = exchange ? exchange->correlation_id : (Str){0};
+    if (!correlation_id.ptr) correlation_id = job_id; /* a job's id counts where it has none */
     log_info("http.request", kv_str("method", method), kv_text("route", route),
              kv_int("status", request->status), kv_double("duration_ms", (double)took_us / 1000),
-             kv_str("request_id", request->id),
-             kv_str("correlation_id", exchange ? exchange->correlation_id : (Str){0}),
-             kv_str("job_id", exchange ? exchange->job_id : (Str){0}),
+             kv_str("request_id", request->id), kv_str("correlation_id", correlation_id),
+             kv_str("job_id", job_id),
              kv_str("subject", exchange ? exchange->principal.subject : (Str){0}),
              kv_str("peer", request->peer_host));
     if (exchange) api->open--;

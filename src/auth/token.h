@@ -72,8 +72,8 @@ typedef enum TokenVerdict {
 
 /* Checks a token at the time now_us. When valid, *ret is filled in with texts of the arena. A token
  * seen before is not checked again but for expiry and revocation. */
-TokenVerdict token_verify(TokenKeys *keys, Str token, int64_t now_us, Arena *arena,
-                          Principal *ret) must_check;
+TokenVerdict token_verify(TokenKeys *keys, Str token, int64_t now_us, Arena *arena, Principal *ret)
+    must_check;
 
 /* "malformed", "expired", …. Never NULL. */
 const char *token_verdict_name(TokenVerdict verdict);

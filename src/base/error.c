@@ -23,8 +23,9 @@ static size_t cut_length(const char *text, size_t len) {
 }
 
 /* Formats into a message-sized buffer; returns the length. */
-__attribute__((format(printf, 2, 0))) static size_t
-format_message(char *ret_text, const char *format, va_list arguments) {
+__attribute__((format(printf, 2, 0))) static size_t format_message(char *ret_text,
+                                                                   const char *format,
+                                                                   va_list arguments) {
     enum { SIZE = sizeof(((Error *)0)->message) };
     int wanted = vsnprintf(ret_text, SIZE, format, arguments);
     if (wanted < 0) {

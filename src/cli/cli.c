@@ -190,6 +190,7 @@ static ExitCode parse(Cli *cli, int argc, char **argv, int at) {
 
 static ExitCode unknown(int argc, char **argv) {
     Cli cli = {0};
+    if (argv[1][0] == '-') return cli_usage(&cli, "flags come behind the command: '%s'", argv[1]);
     if (!is_noun(argv[1])) {
         Str nouns[64];
         size_t count = 0;

@@ -101,12 +101,17 @@ static ExitCode not_takt(const HttpFailure *failure, HttpAnswer *ret) {
 static void add_fields(Buf *words, Json problem, Arena *arena) {
     Json errors = json_member(problem, STR("errors"));
     if (errors.kind != JSON_ARRAY || !errors.text.ptr) return;
+    Str whole = cell_text(problem, "detail", arena);
     JsonIter iter = json_iter(errors);
     Json item;
     while (json_next(&iter, NULL, &item)) {
         if (item.kind != JSON_OBJECT) continue;
         Str pointer = cell_text(item, "pointer", arena);
         Str detail = cell_text(item, "detail", arena);
+        if (json_count(errors) == 1 && str_eq(detail, whole) && pointer.len > 0) {
+            buf_format(words, " (" STR_FMT ")", STR_ARG(pointer));
+            continue;
+        }
         if (pointer.len == 0) pointer = STR("(document)");
         buf_format(words, "\n  " STR_FMT ": " STR_FMT, STR_ARG(pointer), STR_ARG(detail));
     }

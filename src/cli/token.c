@@ -81,7 +81,8 @@ static ExitCode create_offline(Cli *cli, const Wish *wish, const char *directory
     int64_t now_us = clock_real_us();
     buf_init(&token, TOKEN_MAX_SIZE);
     if (token_offline_mint(directory, &grant, now_us, &token, id, &error) != OK) {
-        return cli_failed(&error);
+        cli_failed(&error);
+        return EXIT_CONFIG;
     }
     time_format((now_us / US_PER_S + grant.ttl_s) * US_PER_S, expires);
     if (!cli->json) {

@@ -121,14 +121,14 @@ void config_report_done(ConfigReport *report); /* accepts NULL */
 
 /* Reads everything and checks it. ERR_INVALID when report->errors has lines; their number is in the
  * error's message. Free *ret with config_free(). */
-Err config_load(const ConfigSource *source, Config **ret, ConfigReport *report,
-                Error *error) must_check;
+Err config_load(const ConfigSource *source, Config **ret, ConfigReport *report, Error *error)
+    must_check;
 void config_free(Config *config); /* accepts NULL; wipes the secrets */
 
 /* What `takt config check F` does: loads the file with the environment given, appends all problems,
  * or that there are none, to out. */
-Err config_check(const char *path, const char *const *environment, Buf *out,
-                 Error *error) must_check;
+Err config_check(const char *path, const char *const *environment, Buf *out, Error *error)
+    must_check;
 
 /* Appends all settings as YAML, secrets and the passwords in URLs as ***. */
 void config_print(const Config *config, Buf *out);

@@ -31,7 +31,8 @@ static Str row_variable(ConfigLoad *load, size_t row) {
 
 static void split_items(ConfigLoad *load, Written *written) {
     size_t count = 1;
-    for (size_t i = 0; i < written->text.len; i++) count += written->text.ptr[i] == ',';
+    for (size_t i = 0; i < written->text.len; i++)
+        count += written->text.ptr[i] == ',';
     written->items = arena_zero(load->arena, count, sizeof(Str));
     Str rest = written->text;
     while (rest.ptr) {
@@ -61,14 +62,16 @@ static void report_unknown(ConfigLoad *load, const Str names[CONFIG_ROWS], Str n
 
 void config_read_environment(ConfigLoad *load, const char *const *environment) {
     Str names[CONFIG_ROWS];
-    for (size_t i = 0; i < CONFIG_ROWS; i++) names[i] = row_variable(load, i);
+    for (size_t i = 0; i < CONFIG_ROWS; i++)
+        names[i] = row_variable(load, i);
     for (; environment && *environment; environment++) {
         Str value = str_from(*environment);
         if (!str_starts_with(value, STR("TAKT_"))) continue;
         Str name = str_split(&value, '=');
         if (!value.ptr || is_other(name)) continue;
         size_t row = 0;
-        while (row < CONFIG_ROWS && !str_eq(names[row], name)) row++;
+        while (row < CONFIG_ROWS && !str_eq(names[row], name))
+            row++;
         if (row == CONFIG_ROWS) {
             report_unknown(load, names, name);
         } else if (value.len > 0) {

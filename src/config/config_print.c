@@ -37,7 +37,8 @@ void config_mask_url(Buf *out, Str url) {
         end++;
     }
     size_t colon = begin;
-    while (colon < at && url.ptr[colon] != ':') colon++;
+    while (colon < at && url.ptr[colon] != ':')
+        colon++;
     if (colon < at) {
         buf_add(out, (Str){url.ptr, colon + 1});
         buf_add(out, STR("***"));

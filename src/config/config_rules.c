@@ -10,7 +10,8 @@ enum { MAX_QUEUE = 64 };
 
 static Origin origin_of(const ConfigLoad *load, const char *key) {
     size_t row = 0;
-    while (row < CONFIG_ROWS && strcmp(CONFIG_TABLE[row].key, key) != 0) row++;
+    while (row < CONFIG_ROWS && strcmp(CONFIG_TABLE[row].key, key) != 0)
+        row++;
     check(row < CONFIG_ROWS);
     return load->config->state->written[row].origin;
 }
@@ -64,7 +65,8 @@ static void check_http(ConfigLoad *load) {
                        "http.base_path: expected a path that begins with /");
     }
     size_t len = path->len;
-    while (len > 1 && path->ptr[len - 1] == '/') len--;
+    while (len > 1 && path->ptr[len - 1] == '/')
+        len--;
     if (len < path->len) *path = arena_str(load->arena, (Str){path->ptr, len});
     Str url = config->http.url;
     if (url.ptr && !str_starts_with(url, STR("http://")) &&

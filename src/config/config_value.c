@@ -53,7 +53,8 @@ static void set_string(const Setting *setting) {
 static void set_address(const Setting *setting) {
     Str text = setting->written->text;
     size_t colon = text.len;
-    while (colon > 0 && text.ptr[colon - 1] != ':') colon--;
+    while (colon > 0 && text.ptr[colon - 1] != ':')
+        colon--;
     int64_t port = 0;
     if (colon < 2 || !str_to_int64((Str){text.ptr + colon, text.len - colon}, &port)) {
         expected(setting, "HOST:PORT");
@@ -227,7 +228,8 @@ static bool read_aside(const Setting *setting, const char *path, Str *ret) {
         return false;
     }
     if (status.st_size < CONFIG_MAX_SECRET) len = read(fd, bytes, sizeof(bytes));
-    while (len > 0 && (bytes[len - 1] == '\n' || bytes[len - 1] == '\r')) len--;
+    while (len > 0 && (bytes[len - 1] == '\n' || bytes[len - 1] == '\r'))
+        len--;
     if (len <= 0 || memchr(bytes, '\0', (size_t)len)) {
         config_problem(setting->load, origin, "%s: %s does not hold a text of 1 to %d bytes", key,
                        path, CONFIG_MAX_SECRET - 1);

@@ -12,8 +12,8 @@
 
 static const unsigned MOVES[JOB_STATES] = {
     [JOB_BLOCKED] = TO(JOB_WAITING) | TO(JOB_CANCELLED),
-    [JOB_WAITING] = TO(JOB_WAITING) | TO(JOB_PARKED) | TO(JOB_RUNNING) | TO(JOB_DEAD) |
-                    TO(JOB_CANCELLED),
+    [JOB_WAITING] =
+        TO(JOB_WAITING) | TO(JOB_PARKED) | TO(JOB_RUNNING) | TO(JOB_DEAD) | TO(JOB_CANCELLED),
     [JOB_PARKED] = TO(JOB_WAITING) | TO(JOB_CANCELLED),
     [JOB_RUNNING] = TO(JOB_WAITING) | TO(JOB_SUCCEEDED) | TO(JOB_DEAD) | TO(JOB_CANCELLED),
     [JOB_SUCCEEDED] = 0,
@@ -162,8 +162,8 @@ ChangeResult job_time_out(Job *job, const ChangeContext *context) {
     duration_format(&timeout, job->timeout_ms);
     Failure failure = {.retry_after_ms = -1};
     failure.error.type = STR("timeout");
-    failure.error.message = arena_format(context->arena, "ran longer than its timeout of %s",
-                                         buf_cstr(&timeout));
+    failure.error.message =
+        arena_format(context->arena, "ran longer than its timeout of %s", buf_cstr(&timeout));
     fail(job, &failure, context);
     return CHANGE_APPLIED;
 }

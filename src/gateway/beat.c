@@ -47,9 +47,8 @@ static void on_wake(void *context) {
 
 static void on_timer(void *owner) {
     BeatCall *beat = owner;
-    /* takes itself out, which wakes and answers it */
+    /* takes itself out, which wakes and answers it: the beat is gone then */
     engine_session_park(beat->call->gateway->engine, beat->call->peer->session, NULL, NULL);
-    beat_over(beat);
 }
 
 static void beat_cancel(Call *call) {

@@ -218,7 +218,7 @@ static bool scan_trailer(HttpChunkScan *scan, unsigned char byte, HttpFault *ret
     return true;
 }
 
-static bool expect(HttpChunkScan *scan, unsigned char byte, char expected, unsigned next,
+static bool expect(HttpChunkScan *scan, unsigned char byte, unsigned char expected, unsigned next,
                    HttpFault *ret_fault) {
     if (byte != expected) return bad_framing(ret_fault, "CRLF is missing in a chunked body");
     scan->state = next;

@@ -49,8 +49,8 @@ typedef struct HttpCounters {
 } HttpCounters;
 
 /* Listens when it returns. Errors as of listener_open(). */
-Err http_server_open(Loop *loop, const HttpServerOptions *options, HttpServer **ret,
-                     Error *error) must_check;
+Err http_server_open(Loop *loop, const HttpServerOptions *options, HttpServer **ret, Error *error)
+    must_check;
 /* Closes all connections at once; requests still with the handler get on_abort and must be answered
  * (to nobody) all the same. Not from inside a callback of the server. Accepts NULL. */
 void http_server_close(HttpServer *server);

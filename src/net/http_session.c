@@ -118,8 +118,7 @@ static Step step(HttpSession *session) {
 static void run(HttpSession *session) {
     if (session->running) return;
     session->running = true;
-    while (step(session) == STEP_MORE) {
-    }
+    while (step(session) == STEP_MORE) {}
     session->running = false;
 }
 

@@ -20,8 +20,8 @@ typedef struct ListenerOptions {
 /* Listens when it returns; port 0 takes a free one. Options are copied, their texts borrowed.
  * ERR_INVALID (code "bad-address") for text that is no address, ERR_UNAVAILABLE where it can't be
  * bound. */
-Err listener_open(Loop *loop, const ListenerOptions *options, Listener **ret,
-                  Error *error) must_check;
+Err listener_open(Loop *loop, const ListenerOptions *options, Listener **ret, Error *error)
+    must_check;
 
 /* Closes the listening socket; its connections live on, and so does the rest of this object. */
 void listener_stop(Listener *listener);

@@ -11,6 +11,7 @@
 #include "gateway/gateway.h"
 #include "net/http_server.h"
 #include "server/data_directory.h"
+#include "server/log_setup.h"
 #include "server/store_clock.h"
 #include "server/worker_child.h"
 #include "store/store.h"
@@ -126,13 +127,6 @@ static void on_terminate(void *owner) {
 
 /* ---- reload ---- */
 
-static void apply_log(const Config *config) {
-    LogLevel level = LEVEL_INFO;
-    LogFormat format = LOG_JSON;
-    if (log_level_parse(config->log.level, &level)) log_set_level(level);
-    if (log_format_parse(config->log.format, &format)) log_set_format(format);
-}
-
 static void on_reload(void *owner) {
     Node *node = owner;
     Config *fresh = NULL;
@@ -147,7 +141,7 @@ static void on_reload(void *owner) {
         buf_init(&now, 64 * 1024);
         buf_init(&restart, 64 * 1024);
         config_compare(node->config, fresh, &now, &restart);
-        apply_log(fresh);
+        log_setup(fresh);
         log_info("config.reloaded", kv_str("in_force", buf_str(&now)),
                  kv_str("needs_restart", buf_str(&restart)));
         buf_done(&now);
@@ -283,7 +277,7 @@ static void raise_descriptors(void) {
 static Err node_open(Node *node, Error *error) {
     const Config *config = node->config;
     raise_descriptors();
-    apply_log(config);
+    log_setup(config);
     TRY(data_directory_make(config->data.ptr, error));
     TRY(load_keys(node, error));
     TRY(watch_signals(node, error));

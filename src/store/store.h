@@ -72,7 +72,7 @@ struct Query {
     size_t limit;
     void (*done)(Query *query); /* on the loop thread; `outcome` is set */
     void *context;
-    Store *store;                  /* the front door's, likewise the next */
+    Store *store;                   /* the front door's, likewise the next */
     void (*asked_by)(Query *query); /* the caller's `done` */
     /* out, in the arena */
     Arena arena; /* the caller's to arena_done() after `done` */

@@ -75,7 +75,8 @@ static bool is_absent(const LogField *field) {
 static Str cut_text(Str text) {
     if (text.len <= MAX_TEXT) return text;
     size_t len = MAX_TEXT;
-    while (len > 0 && ((unsigned char)text.ptr[len] & 0xc0) == 0x80) len--;
+    while (len > 0 && ((unsigned char)text.ptr[len] & 0xc0) == 0x80)
+        len--;
     return (Str){text.ptr, len};
 }
 

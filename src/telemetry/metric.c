@@ -44,7 +44,8 @@ static size_t collector_count;
 
 static size_t label_count(const MetricRow *row) {
     size_t count = 0;
-    while (count < METRIC_MAX_LABELS && row->labels[count]) count++;
+    while (count < METRIC_MAX_LABELS && row->labels[count])
+        count++;
     return count;
 }
 
@@ -138,7 +139,8 @@ void metric_observe(MetricId id, const Str *labels, double value) {
     bool folded = false;
     Cell *cell = find_cell(id, labels, &folded);
     size_t bucket = 0;
-    while (bucket < row->buckets->count && value > row->buckets->bounds[bucket]) bucket++;
+    while (bucket < row->buckets->count && value > row->buckets->bounds[bucket])
+        bucket++;
     cell->buckets[bucket]++;
     cell->count++;
     cell->value += value;
@@ -161,7 +163,8 @@ void metric_collect_with(MetricCollector *collector, void *context) {
 }
 
 static void empty_family(Family *family) {
-    for (size_t i = 0; i < family->count; i++) free(family->cells[i]);
+    for (size_t i = 0; i < family->count; i++)
+        free(family->cells[i]);
     family->count = 0;
     map_clear(&family->by_key);
 }

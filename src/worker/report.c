@@ -94,9 +94,10 @@ void report_pump(Worker *worker) {
 
 static void log_outcome(const Slot *slot, Str verdict) {
     const Run *run = slot->run;
-    log_info("worker.job_ended", kv_str("job_id", run->job.jid),
-             kv_str("job_type", run->job.jobtype), kv_str("queue", run->job.queue),
-             kv_int("attempt", run->job.attempt), kv_str("verdict", verdict));
+    log_info("worker.job_ended", kv_str("correlation_id", run->job.correlation_id),
+             kv_str("job_id", run->job.jid), kv_str("job_type", run->job.jobtype),
+             kv_str("queue", run->job.queue), kv_int("attempt", run->job.attempt),
+             kv_str("verdict", verdict));
 }
 
 /* Takes the server's word for each outcome. What it can't take now is sent again. */

@@ -68,8 +68,7 @@ static bool read_one(Outcome *outcome, Str input, size_t step) {
 
 static Outcome read_all(Str input, size_t step) {
     Outcome outcome = {0};
-    while (outcome.used < input.len && read_one(&outcome, input, step)) {
-    }
+    while (outcome.used < input.len && read_one(&outcome, input, step)) {}
     return outcome;
 }
 

@@ -11,7 +11,8 @@
 
 /* ---- the node's own events ---- */
 
-static Event *node_event(Simulation *simulation, int64_t at_us, void (*run)(void *), void *argument) {
+static Event *node_event(Simulation *simulation, int64_t at_us, void (*run)(void *),
+                         void *argument) {
     Event *event = alloc_zero(1, sizeof *event);
     event->run = run;
     event->argument = argument;
@@ -82,7 +83,8 @@ static void at_commit(void *argument) {
     model_look(point.simulation->model);
 }
 
-static void store_later(void *context, SimulatedPoint point, void (*function)(void *), void *argument) {
+static void store_later(void *context, SimulatedPoint point, void (*function)(void *),
+                        void *argument) {
     Simulation *simulation = context;
     if (may_break(simulation) && chance(simulation, 1)) simulation->crash_planned = true;
     if (point == POINT_COMMIT) {
@@ -104,7 +106,9 @@ static SimulatedFault store_fault(void *context, SimulatedPoint point) {
     } else if (chance(simulation, 2)) {
         fault = point == POINT_READ || chance(simulation, 300) ? FAULT_FULL : FAULT_INTERNAL;
     }
-    if (fault != FAULT_NONE) simulation->struck_us = simulation->now_us;
+    if (fault == FAULT_NONE) return fault;
+    simulation->struck_us = simulation->now_us;
+    simulation->tally.store_faults++;
     return fault;
 }
 
@@ -152,11 +156,12 @@ static void front_read(Store *store, Query *query) {
     query->context = late;
     bool window = query->kind == QUERY_READY || query->kind == QUERY_DELAYED;
     if (window && simulation->page > 0) query->limit = simulation->page;
-    store_read(simulation->inner, query);
+    simulation->inner->kind->read(simulation->inner, query);
 }
 
 static void front_run(Store *store, Batch *batch, BatchDone done, void *context) {
-    store_run(simulation_of(store)->inner, batch, done, context);
+    Store *inner = simulation_of(store)->inner;
+    inner->kind->run(inner, batch, done, context);
 }
 
 static void front_close(Store *store) {
@@ -216,6 +221,9 @@ static void run_out(Simulation *simulation) {
 void node_stop(Simulation *simulation) {
     simulation_note(simulation, "crash", 0, 0);
     simulation->crashing = true;
+    EngineStats stats = engine_stats(simulation->engine);
+    simulation->tally.commits += stats.commits;
+    simulation->tally.repaired += stats.repaired;
     drop(simulation, take(&simulation->wake));
     drop(simulation, take(&simulation->soon));
     workers_disconnect(simulation);

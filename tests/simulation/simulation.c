@@ -26,7 +26,8 @@ int64_t between(Simulation *simulation, int64_t low, int64_t high) {
 
 static void fold(Simulation *simulation, uint64_t value) {
     for (unsigned i = 0; i < 8; i++) {
-        simulation->trace = (simulation->trace ^ (value >> (8 * i) & 0xff)) * UINT64_C(1099511628211);
+        simulation->trace =
+            (simulation->trace ^ (value >> (8 * i) & 0xff)) * UINT64_C(1099511628211);
     }
 }
 
@@ -51,7 +52,8 @@ void simulation_fail(Simulation *simulation, const char *format, ...) {
 
 /* ---- events ---- */
 
-void simulation_after(Simulation *simulation, int64_t delay_us, void (*run)(void *), void *argument) {
+void simulation_after(Simulation *simulation, int64_t delay_us, void (*run)(void *),
+                      void *argument) {
     Event *event = alloc_zero(1, sizeof *event);
     event->run = run;
     event->argument = argument;
@@ -86,8 +88,10 @@ Answer request_end(Request *request, const Error *error) {
     request->answered = true;
     simulation->open_requests--;
     request->answer = error && error->err != OK ? REFUSED : ANSWERED;
+    if (simulation->crashing && request->answer == ANSWERED) simulation->tally.unheard++;
     if (simulation->crashing) request->answer = LOST;
     if (simulation->faulty && chance(simulation, 40)) request->answer = LOST;
+    simulation->tally.lost_answers += request->answer == LOST;
     return request->answer;
 }
 
@@ -107,15 +111,18 @@ static void restart(void *argument) {
 
 static void crash(Simulation *simulation) {
     if (!simulation->engine || !simulation->faulty) return;
+    simulation->tally.crashes++;
     node_stop(simulation);
-    simulation_after(simulation, between(simulation, US_PER_S / 10, 8 * US_PER_S), restart, simulation);
+    simulation_after(simulation, between(simulation, US_PER_S / 10, 8 * US_PER_S), restart,
+                     simulation);
 }
 
 static void plan_crash(void *argument) {
     Simulation *simulation = argument;
     crash(simulation);
     if (simulation->faulty) {
-        simulation_after(simulation, between(simulation, US_PER_S, 60 * US_PER_S), plan_crash, simulation);
+        simulation_after(simulation, between(simulation, US_PER_S, 60 * US_PER_S), plan_crash,
+                         simulation);
     }
 }
 
@@ -133,7 +140,8 @@ static void plan_outage(void *argument) {
     simulation_note(simulation, "store", simulation->store_away, 0);
     int64_t most_us = simulation->store_away ? 8 * US_PER_S : 50 * US_PER_S;
     if (simulation->faulty) {
-        simulation_after(simulation, between(simulation, US_PER_S / 20, most_us), plan_outage, simulation);
+        simulation_after(simulation, between(simulation, US_PER_S / 20, most_us), plan_outage,
+                         simulation);
     }
 }
 
@@ -156,7 +164,10 @@ static void watch(void *argument) {
 /* ---- a history ---- */
 
 static void begin(Simulation *simulation, uint64_t seed, bool verbose) {
-    *simulation = (Simulation){.seed = seed, .verbose = verbose, .now_us = BEGIN_US, .faulty = true,
+    *simulation = (Simulation){.seed = seed,
+                               .verbose = verbose,
+                               .now_us = BEGIN_US,
+                               .faulty = true,
                                .trace = UINT64_C(14695981039346656037)};
     random_init(&simulation->random, seed);
     list_init(&simulation->node_events);
@@ -172,13 +183,15 @@ static void begin(Simulation *simulation, uint64_t seed, bool verbose) {
     clients_begin(simulation);
     simulation_after(simulation, WATCH_EVERY_US, watch, simulation);
     if (simulation->calm) return;
-    simulation_after(simulation, between(simulation, US_PER_S, 60 * US_PER_S), plan_crash, simulation);
-    simulation_after(simulation, between(simulation, US_PER_S, 60 * US_PER_S), plan_outage, simulation);
+    simulation_after(simulation, between(simulation, US_PER_S, 60 * US_PER_S), plan_crash,
+                     simulation);
+    simulation_after(simulation, between(simulation, US_PER_S, 60 * US_PER_S), plan_outage,
+                     simulation);
 }
 
 static bool is_over(const Simulation *simulation) {
-    return !simulation->faulty && simulation->jobs_to_submit == 0 && simulation->submits_open == 0 &&
-           model_is_finished(simulation->model);
+    return !simulation->faulty && simulation->jobs_to_submit == 0 &&
+           simulation->submits_open == 0 && model_is_finished(simulation->model);
 }
 
 void simulation_run(Simulation *simulation, uint64_t seed, bool verbose) {

@@ -19,10 +19,18 @@ extern const Str queue_names[QUEUES];
 
 typedef struct Event {
     HeapNode place;
-    ListNode node; /* in Simulation.node_events, where it is the node's own: a crash takes these away */
+    ListNode
+        node; /* in Simulation.node_events, where it is the node's own: a crash takes these away */
     void (*run)(void *argument);
     void *argument;
 } Event;
+
+/* What has happened: a fault that never bites proves nothing. */
+typedef struct Tally {
+    uint64_t commits, starts, losts, failures, returns, stale, lost_answers;
+    uint64_t crashes, unheard; /* unheard: committed, but the node died before it could say so */
+    uint64_t store_faults, repaired;
+} Tally;
 
 struct Simulation {
     uint64_t seed;
@@ -33,6 +41,7 @@ struct Simulation {
     Arena arena; /* lives as long as the history */
     uint64_t trace;
     size_t steps;
+    Tally tally;
     char failure[400]; /* the first violation; empty: none */
 
     /* the node; NULL engine: down */
@@ -48,8 +57,8 @@ struct Simulation {
     int64_t up_us;   /* when the node was last started */
 
     /* faults */
-    bool faulty;        /* faults and misbehaviour are still allowed */
-    bool calm;          /* this history has no faults of the store or the node at all */
+    bool faulty; /* faults and misbehaviour are still allowed */
+    bool calm;   /* this history has no faults of the store or the node at all */
     bool store_away;
     bool crash_planned;
     int64_t struck_us; /* the last time that the store failed, or ended failing */
@@ -62,7 +71,8 @@ struct Simulation {
     List fetches; /* open ones, those of vanished workers included */
     size_t jobs_to_submit;
     size_t submits_open;
-    bool paused[QUEUES];
+    bool paused[QUEUES];        /* or about to be */
+    int64_t resumed_us[QUEUES]; /* when it last ended being so */
 };
 
 /* ---- simulation.c ---- */
@@ -71,7 +81,8 @@ struct Simulation {
 void simulation_run(Simulation *simulation, uint64_t seed, bool verbose);
 void simulation_done(Simulation *simulation);
 
-void simulation_after(Simulation *simulation, int64_t delay_us, void (*run)(void *), void *argument);
+void simulation_after(Simulation *simulation, int64_t delay_us, void (*run)(void *),
+                      void *argument);
 /* Notes the first violation; the history ends with it. */
 void simulation_fail(Simulation *simulation, const char *format, ...) printf_like(2, 3);
 void simulation_note(Simulation *simulation, const char *what, uint64_t a, uint64_t b);
@@ -112,6 +123,8 @@ void workers_begin(Simulation *simulation);
 void workers_disconnect(Simulation *simulation);
 /* Whether a worker rightly believes that it holds this job: under this fence, or (other) under any but it. */
 bool workers_hold(const Simulation *simulation, const JobKey *key, int64_t fence, bool other);
+/* Whoever holds this job has given it away by mistake. */
+void workers_lapse(const Simulation *simulation, const JobKey *key);
 /* A fetch of this queue has been open since `since_us`. */
 bool workers_wait_for(const Simulation *simulation, Str queue, int64_t since_us);
 
@@ -124,15 +137,17 @@ void clients_heal(Simulation *simulation);
 
 Model *model_new(Simulation *simulation);
 void model_free(Model *model);
-void model_look(Model *model);       /* after each commit: what has changed was allowed to */
+void model_look(Model *model);          /* after each commit: what has changed was allowed to */
 void model_watch_waiting(Model *model); /* now and then: nothing waits that could run */
-void model_end(Model *model);        /* everything acknowledged came to its end */
+void model_end(Model *model);           /* everything acknowledged came to its end */
 bool model_is_finished(const Model *model);
 /* Clients announce what they ask for and tell what they were answered. */
 void model_asked(Model *model, const JobKey *key, ActKind kind);
 void model_asked_all(Model *model, ActKind kind);
 void model_submitted(Model *model, const JobKey *key, Str id, bool answered, bool made);
 void model_reported(Model *model, const JobKey *key, int64_t fence, bool failed, Str worker);
+/* The attempt with this fence was cancelled, perhaps without its worker knowing. */
+bool model_was_cancelled(const Model *model, const JobKey *key, int64_t fence);
 bool model_is_deleted(const Model *model, const JobKey *key);
 /* Some job's key by number, for operators. False: there is none yet. */
 bool model_pick(const Model *model, uint64_t number, JobKey *ret_key);

@@ -155,7 +155,8 @@ static Err fault_at(SimulatedStore *store, SimulatedPoint point, Error *error) {
     case FAULT_UNAVAILABLE:
         return error_code(error, ERR_UNAVAILABLE, "store-unavailable", "the store is away");
     case FAULT_FULL: return error_code(error, ERR_UNAVAILABLE, "store-full", "the disk is full");
-    case FAULT_INTERNAL: return error_code(error, ERR_INTERNAL, "store-error", "a statement failed");
+    case FAULT_INTERNAL:
+        return error_code(error, ERR_INTERNAL, "store-error", "a statement failed");
     }
     return OK;
 }

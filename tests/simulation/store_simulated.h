@@ -1,9 +1,11 @@
-/* A store for simulations: the contract of store/store.h in memory, on a virtual clock, deterministic.
+/* A store for simulations: the contract of store/store.h in memory, on a virtual clock,
+ * deterministic.
  *
- * What is committed lives on a SimulatedDisk and survives the node that wrote it. A batch advances point by
- * point, each in a call of its own that the simulation schedules, so that a crash or a fault can come
- * between any two: before POINT_COMMIT nothing of the batch is on the disk, after it everything is, whether
- * the node lives to hear of it or not. Reads see what is committed. Not thread safe. */
+ * What is committed lives on a SimulatedDisk and survives the node that wrote it. A batch advances
+ * point by point, each in a call of its own that the simulation schedules, so that a crash or a
+ * fault can come between any two: before POINT_COMMIT nothing of the batch is on the disk, after
+ * it everything is, whether the node lives to hear of it or not. Reads see what is committed. Not
+ * thread safe. */
 #pragma once
 
 #include "store/store.h"
@@ -41,6 +43,6 @@ typedef struct SimulatedIo {
 Store *simulated_open(SimulatedDisk *disk, const StoreIo *io, const SimulatedIo *simulated)
     __attribute__((returns_nonnull));
 
-/* The node dies now: what it has not committed is gone, none of its callbacks comes any more; calls still
- * scheduled do nothing. Its batch's memory is the caller's to batch_done(). */
+/* The node dies now: what it has not committed is gone, none of its callbacks comes any more;
+ * calls still scheduled do nothing. Its batch's memory is the caller's to batch_done(). */
 void simulated_crash(Store *store);

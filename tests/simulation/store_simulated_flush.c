@@ -1,5 +1,5 @@
-/* What a flush of the simulated store writes and answers; the order is that of store/sqlite/flush.c, the
- * ways are the naive ones: scan everything, sort, cut. */
+/* What a flush of the simulated store writes and answers; the order is that of
+ * store/sqlite/flush.c, the ways are the naive ones: scan everything, sort, cut. */
 #include "simulation/store_simulated_state.h"
 
 #include "base/alloc.h"
@@ -9,7 +9,8 @@
 
 static size_t place_of(const State *state, int64_t slot) {
     size_t at = state->entries.count;
-    while (at > 0 && state_entry(state, at - 1)->slot != slot) at--;
+    while (at > 0 && state_entry(state, at - 1)->slot != slot)
+        at--;
     check(at > 0);
     return at - 1;
 }
@@ -78,9 +79,11 @@ static void write_blind(SimulatedDisk *disk, Batch *batch, Row *row) {
         int64_t slot = entry->slot;
         if (start) {
             int64_t fence = fence_make(0, disk->open.fence + 1);
-            hit = job_start(&job, fence, row->lease.worker, row->grace_ms, &context) == CHANGE_APPLIED;
+            hit = job_start(&job, fence, row->lease.worker, row->grace_ms, &context) ==
+                  CHANGE_APPLIED;
         } else {
-            hit = job_succeed(&job, &row->lease, row->result, row->hash, &context) == CHANGE_APPLIED;
+            hit =
+                job_succeed(&job, &row->lease, row->result, row->hash, &context) == CHANGE_APPLIED;
         }
         if (hit) {
             disk->open.fence += start;
@@ -145,7 +148,8 @@ static void append_log(SimulatedDisk *disk, const LogWrite *write) {
     buf_add(&all, old->log);
     buf_add(&all, write->text);
     size_t from = all.len > LIMIT_LOG ? all.len - LIMIT_LOG : 0;
-    while (from > 0 && from < all.len && ((unsigned char)all.data[from] & 0xc0) == 0x80) from++;
+    while (from > 0 && from < all.len && ((unsigned char)all.data[from] & 0xc0) == 0x80)
+        from++;
     buf_drop(&all, from);
     ((Entry **)disk->open.entries.rows)[at] = entry_new(disk, old->slot, &old->job, buf_str(&all));
     entry_removed(disk, old);
@@ -175,7 +179,8 @@ static void write_queue(SimulatedDisk *disk, const QueueWrite *write) {
     Table *table = &disk->open.queues;
     QueueSetting *rows = table->rows;
     size_t at = 0;
-    while (at < table->count && !str_eq(rows[at].name, write->queue)) at++;
+    while (at < table->count && !str_eq(rows[at].name, write->queue))
+        at++;
     QueueSetting *row = at < table->count ? &rows[at] : table_add(table, sizeof *rows);
     *row = (QueueSetting){disk_text(disk, write->queue), write->paused};
 }
@@ -190,7 +195,8 @@ static void write_tokens(SimulatedDisk *disk, const Batch *batch) {
     for (const TokenWrite *write = batch->tokens; write; write = write->next) {
         Revoked *rows = table->rows;
         size_t at = 0;
-        while (at < table->count && !str_eq(rows[at].token_id, write->token_id)) at++;
+        while (at < table->count && !str_eq(rows[at].token_id, write->token_id))
+            at++;
         Revoked *row = at < table->count ? &rows[at] : table_add(table, sizeof *rows);
         *row = (Revoked){disk_text(disk, write->token_id), write->until_us};
     }
@@ -250,8 +256,9 @@ static void answer_session(const State *state, Batch *batch, Ask *ask) {
     const SessionRow *best = NULL;
     for (size_t i = 0; i < state->sessions.count; i++) {
         if (!str_eq(rows[i].worker, ask->text)) continue;
-        bool newer = !best || rows[i].seen_us > best->seen_us ||
-                     (rows[i].seen_us == best->seen_us && str_compare(rows[i].node, best->node) < 0);
+        bool newer =
+            !best || rows[i].seen_us > best->seen_us ||
+            (rows[i].seen_us == best->seen_us && str_compare(rows[i].node, best->node) < 0);
         if (newer) best = &rows[i];
     }
     if (!best) return;
@@ -276,11 +283,15 @@ static void answer(const State *state, Batch *batch, Ask *ask) {
 
 void simulated_flush(SimulatedDisk *disk, Batch *batch) {
     flush_rows(disk, batch);
-    for (LogWrite *write = batch->logs; write; write = write->next) append_log(disk, write);
-    for (SessionWrite *write = batch->sessions; write; write = write->next) write_session(disk, write);
-    for (QueueWrite *write = batch->queues; write; write = write->next) write_queue(disk, write);
+    for (LogWrite *write = batch->logs; write; write = write->next)
+        append_log(disk, write);
+    for (SessionWrite *write = batch->sessions; write; write = write->next)
+        write_session(disk, write);
+    for (QueueWrite *write = batch->queues; write; write = write->next)
+        write_queue(disk, write);
     write_tokens(disk, batch);
-    for (Ask *ask = batch->asks; ask; ask = ask->next) answer(&disk->open, batch, ask);
+    for (Ask *ask = batch->asks; ask; ask = ask->next)
+        answer(&disk->open, batch, ask);
     batch->logs = NULL;
     batch->sessions = NULL;
     batch->queues = NULL;
@@ -290,7 +301,8 @@ void simulated_flush(SimulatedDisk *disk, Batch *batch) {
 
 void simulated_wipe(SimulatedDisk *disk) {
     State *state = &disk->open;
-    for (size_t i = 0; i < state->entries.count; i++) entry_removed(disk, state_entry(state, i));
+    for (size_t i = 0; i < state->entries.count; i++)
+        entry_removed(disk, state_entry(state, i));
     state->entries.count = 0;
     state->sessions.count = 0;
     state->queues.count = 0;
@@ -317,7 +329,8 @@ void simulated_count(SimulatedDisk *disk, Batch *batch) {
     CountDelta *delta;
     while ((delta = map_next(&batch->counts, &at))) {
         int64_t *by = counts_of(disk, delta->queue);
-        for (JobStatus status = 0; status < STATUS_COUNT; status++) by[status] += delta->by[status];
+        for (JobStatus status = 0; status < STATUS_COUNT; status++)
+            by[status] += delta->by[status];
     }
     if (batch->count_to_us <= state->frontier_us) return;
     for (size_t i = 0; i < state->entries.count; i++) {

@@ -47,11 +47,13 @@ static bool matches(const Query *query, const Entry *entry, Arena *arena) {
     if (filter->statuses != 0 && !(filter->statuses & status)) return false;
     if (filter->version != 0 && filter->version != job->version) return false;
     if (filter->created_after_us != 0 && job->created_us <= filter->created_after_us) return false;
-    if (filter->created_before_us != 0 && job->created_us >= filter->created_before_us) return false;
+    if (filter->created_before_us != 0 && job->created_us >= filter->created_before_us)
+        return false;
     Str correlation_id = job->correlation_id.ptr ? job->correlation_id : job->id;
     return matches_text(filter->queue, job->queue) && matches_text(filter->type, job->type) &&
            matches_text(filter->worker, job->worker) &&
-           matches_text(filter->correlation_id, correlation_id) && matches_lists(filter, job, arena);
+           matches_text(filter->correlation_id, correlation_id) &&
+           matches_lists(filter, job, arena);
 }
 
 static void read_jobs(const State *state, Query *query) {
@@ -115,7 +117,9 @@ static void read_window(const State *state, Query *query) {
         int64_t score = order_score(job->priority, job->due_us);
         if ((ready ? score : job->due_us) <= query->after) continue;
         if (ready && job->due_us > query->until_us) continue;
-        places[count++] = (Place){ready ? score : job->due_us, ready ? 0 : -job->priority, entry->slot,
+        places[count++] = (Place){ready ? score : job->due_us,
+                                  ready ? 0 : -job->priority,
+                                  entry->slot,
                                   {job->key, score, job->due_us}};
     }
     qsort(places, count, sizeof *places, by_place);

@@ -3,8 +3,8 @@
 
 #include "simulation/store_simulated.h"
 
-/* One job as stored. Never changed: an update makes a new one, so that a transaction is a copy of the
- * pointers. */
+/* One job as stored. Never changed: an update makes a new one, so that a transaction is a copy of
+ * the pointers. */
 typedef struct Entry {
     int64_t slot;
     Job job;
@@ -39,7 +39,7 @@ typedef struct State {
 
 struct SimulatedDisk {
     State committed;
-    State open;    /* of the transaction under way; a copy */
+    State open; /* of the transaction under way; a copy */
     bool writing;
     Table removed; /* Entry *: to be freed by the commit */
     Table added;   /* Entry *: to be freed by a rollback */

@@ -34,6 +34,7 @@ struct Worker {
     Session *session; /* NULL: not connected */
     bool has_beaten;
     int64_t lease_us; /* until when, as the worker knows; for those that beat */
+    unsigned lapses;  /* of the lease, so far */
     int64_t beat_at_us, frozen_us;
     FetchCall *fetch;
     Run runs[SLOTS_MOST];
@@ -63,6 +64,15 @@ bool workers_hold(const Simulation *simulation, const JobKey *key, int64_t fence
     return false;
 }
 
+void workers_lapse(const Simulation *simulation, const JobKey *key) {
+    for (size_t i = 0; i < simulation->worker_count; i++) {
+        for (size_t r = 0; r < SLOTS_MOST; r++) {
+            Run *run = &simulation->workers[i].runs[r];
+            if (job_key_eq(&run->key, key)) run->lapsed = true;
+        }
+    }
+}
+
 static void note_lapses(Worker *worker) {
     for (size_t r = 0; r < worker->slots; r++) {
         Run *run = &worker->runs[r];
@@ -73,6 +83,7 @@ static void note_lapses(Worker *worker) {
 static void renew(Worker *worker, int64_t lease_ms) {
     Simulation *simulation = worker->simulation;
     note_lapses(worker);
+    if (worker->lease_us <= simulation->now_us) worker->lapses++;
     worker->lease_us = simulation->now_us + lease_ms * US_PER_MS;
 }
 
@@ -122,12 +133,14 @@ static void on_reported(Operation *operation) {
         simulation_note(simulation, "reported", (uint64_t)report->fence, (uint64_t)answer);
         bool kept = !model_is_deleted(simulation->model, &report->key);
         if (answer == OUTCOME_OK) {
-            model_reported(simulation->model, &report->key, report->fence, report->failed, report->wid);
+            model_reported(simulation->model, &report->key, report->fence, report->failed,
+                           report->wid);
         } else if (report->accepted && report->has_fence && kept) {
             simulation_fail(simulation, "fence %lld: an accepted outcome got another answer again",
                             (long long)report->fence);
         }
         report->accepted = report->accepted || answer == OUTCOME_OK;
+        simulation->tally.stale += answer == OUTCOME_STALE;
     }
     int64_t delay_us = request_delay_us(&sending->request);
     simulation_after(simulation, delay_us, on_report_learned, sending);
@@ -145,7 +158,9 @@ static void send_report(void *argument) {
     Sending *sending = arena_new(arena, Sending);
     sending->report = report;
     request_begin(simulation, &sending->request);
-    Str text = arena_format(arena, "fence %lld", (long long)report->fence);
+    Str text =
+        arena_format(arena, "%sfence %lld by " STR_FMT ".", report->has_fence ? "" : "plain ",
+                     (long long)report->fence, STR_ARG(report->wid));
     sending->outcome = (JobOutcome){
         .key = report->key,
         .lease = {.fence = report->has_fence ? report->fence : 0, .worker = report->wid},
@@ -194,6 +209,8 @@ static void on_touched(Operation *operation) {
     Touching *touching = operation->context;
     Run *run = touching->run;
     Answer answer = request_end(&touching->request, &operation->error);
+    simulation_note(touching->worker->simulation, "touched", (uint64_t)touching->touch.lease.fence,
+                    touching->touch.answer);
     bool same = run->active && run->fence == touching->touch.lease.fence;
     if (answer != ANSWERED || touching->touch.answer != OUTCOME_OK || !same) return;
     int64_t until_us = touching->touch.until_us;
@@ -212,7 +229,8 @@ static void touch(Worker *worker, Run *run) {
         .key = run->key,
         .lease = {.fence = run->fence, .worker = worker->wid},
         .text = kind == TOUCH_LOG ? STR("a line\n") : STR("{\"percent\":50}"),
-        .until_us = kind == TOUCH_LOG ? 0 : simulation->now_us + between(simulation, 1, 20) * US_PER_S};
+        .until_us =
+            kind == TOUCH_LOG ? 0 : simulation->now_us + between(simulation, 1, 20) * US_PER_S};
     touching->touches = (TouchRequest){.operation = {.done = on_touched, .context = touching},
                                        .touches = &touching->touch,
                                        .count = 1};
@@ -226,8 +244,9 @@ struct FetchCall {
     Fetch fetch;
     ListNode node; /* in Simulation.fetches while open */
     Worker *worker;
-    unsigned generation;
+    unsigned generation, lapses;
     int64_t begun_us;
+    Str queues[QUEUES];
     Run runs[SLOTS_MOST];
     size_t count;
 };
@@ -259,7 +278,13 @@ static void on_fetch_learned(void *argument) {
         if (!simulation->faulty) most_ms = MS_PER_S;
         run->end_us = simulation->now_us + between(simulation, 1, most_ms) * US_PER_MS;
         run->fails = chance(simulation, 300);
-        run->lapsed = !holds(worker, run);
+        /* a lease that has lapsed since it was handed out is not the one that the worker has now */
+        run->lapsed = !holds(worker, run) || call->lapses != worker->lapses ||
+                      model_was_cancelled(simulation->model, &run->key, run->fence);
+        if (!run->lapsed && workers_hold(simulation, &run->key, run->fence, /* other= */ true)) {
+            simulation_fail(simulation, "fence %lld was handed out while another held the job",
+                            (long long)run->fence);
+        }
     }
 }
 
@@ -269,15 +294,17 @@ static bool on_fetched(Fetch *fetch, const Job *jobs, size_t count, const Error 
     list_remove(&call->node);
     request_end(&call->request, error);
     if (count > fetch->max) simulation_fail(simulation, "a fetch got more jobs than it asked for");
-    bool hung_up = simulation->faulty && !simulation->crashing && count > 0 && chance(simulation, 50);
+    bool hung_up =
+        simulation->faulty && !simulation->crashing && count > 0 && chance(simulation, 50);
     if (hung_up) call->request.answer = LOST;
     for (size_t i = 0; i < count && i < SLOTS_MOST; i++) {
         const Job *job = &jobs[i];
         int64_t grace_ms = call->worker->style == QUICK ? GRACE_MS : 0;
-        call->runs[i] = (Run){.active = true,
-                              .key = job->key,
-                              .fence = job->fence,
-                              .deadline_us = job->started_us + (job->timeout_ms + grace_ms) * US_PER_MS};
+        call->runs[i] =
+            (Run){.active = true,
+                  .key = job->key,
+                  .fence = job->fence,
+                  .deadline_us = job->started_us + (job->timeout_ms + grace_ms) * US_PER_MS};
         simulation_note(simulation, "fetched", (uint64_t)job->fence, call->worker->number);
     }
     call->count = count;
@@ -295,17 +322,21 @@ static void fetch(Worker *worker) {
     FetchCall *call = arena_new(&simulation->arena, FetchCall);
     call->worker = worker;
     call->generation = worker->generation;
+    call->lapses = worker->lapses;
     call->begun_us = simulation->now_us;
-    call->fetch = (Fetch){
-        .queues = worker->queues,
-        .queue_count = worker->queue_count,
-        .max = wanted,
-        .worker = worker->wid,
-        .until_us = engine_now_us(simulation->engine) + between(simulation, 0, 40000) * US_PER_MS,
-        .grace_ms = worker->style == QUICK ? GRACE_MS : 0,
-        .max_bytes = chance(simulation, 100) ? 1 : 0,
-        .done = on_fetched,
-        .context = call};
+    for (size_t i = 0; i < worker->queue_count; i++) {
+        call->queues[i] = worker->queues[i];
+    }
+    call->fetch = (Fetch){.queues = call->queues,
+                          .queue_count = worker->queue_count,
+                          .max = wanted,
+                          .worker = worker->wid,
+                          .until_us = engine_now_us(simulation->engine) +
+                                      between(simulation, 0, 40000) * US_PER_MS,
+                          .grace_ms = worker->style == QUICK ? GRACE_MS : 0,
+                          .max_bytes = chance(simulation, 100) ? 1 : 0,
+                          .done = on_fetched,
+                          .context = call};
     worker->fetch = call;
     request_begin(simulation, &call->request);
     list_append(&simulation->fetches, &call->node);
@@ -372,18 +403,21 @@ static void beat(Worker *worker) {
     if (worker->style == SILENT || simulation->now_us < worker->beat_at_us) return;
     worker->beat_at_us = simulation->now_us + between(simulation, 2, 10) * US_PER_S;
     engine_session_beat(simulation->engine, worker->session, -1);
-    bool heard = !simulation->faulty || !chance(simulation, 50);
     if (worker->style == BEATING && !worker->has_beaten) {
-        worker->has_beaten = heard = true;
+        /* from here on silence counts */
+        note_lapses(worker);
+        worker->has_beaten = true;
+        worker->lease_us = simulation->now_us + LEASE_PLAIN_MS * US_PER_MS;
+    } else if (!simulation->faulty || !chance(simulation, 50)) {
+        renew(worker, worker->style == QUICK ? LEASE_QUICK_MS : LEASE_PLAIN_MS);
     }
-    if (heard) renew(worker, worker->style == QUICK ? LEASE_QUICK_MS : LEASE_PLAIN_MS);
 }
 
 static void obey_cancels(Worker *worker) {
     Simulation *simulation = worker->simulation;
     Str *ids;
-    size_t count = engine_session_take_cancels(simulation->engine, worker->session, &simulation->arena,
-                                               &ids);
+    size_t count =
+        engine_session_take_cancels(simulation->engine, worker->session, &simulation->arena, &ids);
     for (size_t i = 0; i < count; i++) {
         JobKey key = job_key_from_id(ids[i]);
         for (size_t r = 0; r < worker->slots; r++) {
@@ -397,8 +431,10 @@ static void obey_cancels(Worker *worker) {
 static void be_born(Worker *worker) {
     Simulation *simulation = worker->simulation;
     worker->generation++;
-    worker->wid = arena_format(&simulation->arena, "worker-%u-%u", worker->number, worker->generation);
+    worker->wid =
+        arena_format(&simulation->arena, "worker-%u-%u", worker->number, worker->generation);
     worker->style = (Style)between(simulation, QUICK, STYLES - 1);
+    simulation_note(simulation, "is born", worker->number, worker->style);
     worker->session = NULL;
     worker->has_beaten = false;
     worker->lease_us = worker->beat_at_us = worker->frozen_us = 0;

@@ -12,15 +12,15 @@ enum { BUSY_MS = 5000, SQL_TEXT_MOST = 16 * 1024 };
 
 static const char *const SETTINGS[] = {
     [DATABASE_WRITER] = "PRAGMA journal_mode = WAL;"
-                          "PRAGMA synchronous = FULL;"
-                          "PRAGMA wal_autocheckpoint = 0;"
-                          "PRAGMA journal_size_limit = 67108864;"
-                          "PRAGMA temp_store = MEMORY;"
-                          "PRAGMA cache_size = -32768",
+                        "PRAGMA synchronous = FULL;"
+                        "PRAGMA wal_autocheckpoint = 0;"
+                        "PRAGMA journal_size_limit = 67108864;"
+                        "PRAGMA temp_store = MEMORY;"
+                        "PRAGMA cache_size = -32768",
     [DATABASE_READER] = "PRAGMA query_only = 1;"
-                          "PRAGMA wal_autocheckpoint = 0;"
-                          "PRAGMA temp_store = MEMORY;"
-                          "PRAGMA cache_size = -4096",
+                        "PRAGMA wal_autocheckpoint = 0;"
+                        "PRAGMA temp_store = MEMORY;"
+                        "PRAGMA cache_size = -4096",
 };
 
 /* queue_matches(glob, queue): the globs of a token, with the rules of str_glob(). */

@@ -18,8 +18,7 @@ typedef struct Database {
 } Database;
 
 /* In place. The file exists. The settings of a reader assume that the writer has set WAL mode. */
-Err database_open(Database *database, const char *path, DatabaseRole role, Error *error)
-    must_check;
+Err database_open(Database *database, const char *path, DatabaseRole role, Error *error) must_check;
 /* The settings of the writer: WAL mode and what comes with it. Apart from opening, because a file
  * that is not ours must not be changed (schema.h). */
 Err database_settle(Database *database, Error *error) must_check;
@@ -27,12 +26,10 @@ Err database_settle(Database *database, Error *error) must_check;
 void database_close(Database *database); /* accepts a zero one */
 
 /* The statement, without bindings. */
-Err database_statement(Database *database, Sql sql, sqlite3_stmt **ret, Error *error)
-    must_check;
+Err database_statement(Database *database, Sql sql, sqlite3_stmt **ret, Error *error) must_check;
 
 /* Prepares any text; the caller finalizes. */
-Err database_prepare(Database *database, Str text, sqlite3_stmt **ret, Error *error)
-    must_check;
+Err database_prepare(Database *database, Str text, sqlite3_stmt **ret, Error *error) must_check;
 
 /* Steps. *ret_row: a row is there; at the end, or on error, the statement is reset. */
 Err statement_step(sqlite3_stmt *statement, bool *ret_row, Error *error) must_check;

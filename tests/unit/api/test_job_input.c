@@ -81,8 +81,7 @@ static const struct {
      "/expires_in", NULL},
     {WITH("\"timeout\":\"0s\""), "out-of-range", "/timeout", NULL},
     /* B30 */
-    {WITH("\"retry\":{\"max_attempts\":0}"), "out-of-range", "/retry/max_attempts",
-     "1 to 1000"},
+    {WITH("\"retry\":{\"max_attempts\":0}"), "out-of-range", "/retry/max_attempts", "1 to 1000"},
     {WITH("\"retry\":{\"max_attempts\":-1}"), "out-of-range", "/retry/max_attempts", NULL},
     {WITH("\"retry\":{\"max_attempts\":1001}"), "out-of-range", "/retry/max_attempts", NULL},
     {WITH("\"retry\":{\"base\":\"0s\"}"), "out-of-range", "/retry/base", NULL},
@@ -128,8 +127,8 @@ static void each_fault_has_its_code_and_pointer(void **state) {
         if (!str_eq(error->code, str_from(faults[i].code)) ||
             !str_eq(error->pointer, str_from(faults[i].pointer)) ||
             (faults[i].says && !strstr(error->detail.ptr, faults[i].says))) {
-            fail_msg("%s: " STR_FMT " at " STR_FMT ": " STR_FMT, faults[i].text, STR_ARG(error->code),
-                     STR_ARG(error->pointer), STR_ARG(error->detail));
+            fail_msg("%s: " STR_FMT " at " STR_FMT ": " STR_FMT, faults[i].text,
+                     STR_ARG(error->code), STR_ARG(error->pointer), STR_ARG(error->detail));
         }
         arena_done(&arena);
     }

@@ -252,10 +252,8 @@ static const struct {
     {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[]}}", TOKEN_BAD_CLAIMS},
     {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[1]}}", TOKEN_BAD_CLAIMS},
     {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[\"root\"]}}", TOKEN_BAD_CLAIMS},
-    {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[\"viewer\"],\"queues\":[]}}",
-     TOKEN_BAD_CLAIMS},
-    {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[\"viewer\"],\"queues\":\"*\"}}",
-     TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[\"viewer\"],\"queues\":[]}}", TOKEN_BAD_CLAIMS},
+    {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[\"viewer\"],\"queues\":\"*\"}}", TOKEN_BAD_CLAIMS},
     {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[\"viewer\"],\"queues\":[\"a b\"]}}",
      TOKEN_BAD_CLAIMS},
     {"{\"sub\":\"s\"," EXP "\"takt\":{\"roles\":[\"viewer\"],\"queues\":[null]}}",
@@ -283,11 +281,13 @@ static void a_thousand_roles_are_refused(void **state) {
     cleanup(buf_done) Buf claims;
     buf_init(&claims, 1 << 20);
     buf_add(&claims, STR("{\"sub\":\"s\",\"exp\":1800000100,\"takt\":{\"roles\":["));
-    for (int i = 0; i < 17; i++) buf_format(&claims, "%s\"admin\"", i > 0 ? "," : "");
+    for (int i = 0; i < 17; i++)
+        buf_format(&claims, "%s\"admin\"", i > 0 ? "," : "");
     buf_add(&claims, STR("]}}"));
     assert_verdict("17 roles", forge(STR(HEADER), buf_str(&claims)), TOKEN_BAD_CLAIMS);
     claims.len -= 3;
-    for (int i = 0; i < 983; i++) buf_add(&claims, STR(",\"admin\""));
+    for (int i = 0; i < 983; i++)
+        buf_add(&claims, STR(",\"admin\""));
     buf_add(&claims, STR("]}}"));
     assert_verdict("1000 roles", forge(STR(HEADER), buf_str(&claims)), TOKEN_MALFORMED); /* 10 KB */
 }

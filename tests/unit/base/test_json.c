@@ -141,7 +141,8 @@ static void test_refused(void **state) {
     for (size_t i = 0; i < LENGTH(refused_documents); i++) {
         Json root = {0};
         Error error = {0};
-        assert_int_equal(json_check(str_from(refused_documents[i].text), &root, &error), ERR_INVALID);
+        assert_int_equal(json_check(str_from(refused_documents[i].text), &root, &error),
+                         ERR_INVALID);
         assert_string_equal(error.code, refused_documents[i].code);
         assert_string_equal(error.message, refused_documents[i].message);
         assert_null(root.text.ptr);

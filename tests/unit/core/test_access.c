@@ -81,7 +81,8 @@ static void names_of_roles_are_read_exactly(void **state) {
         assert_true(role_parse(str_from(role_name(each)), &role));
         assert_int_equal(role, each);
     }
-    for (size_t i = 0; i < LENGTH(BAD); i++) assert_false(role_parse(BAD[i], &role));
+    for (size_t i = 0; i < LENGTH(BAD); i++)
+        assert_false(role_parse(BAD[i], &role));
 }
 
 static void the_least_role_is_the_lowest_in_the_chain(void **state) {

@@ -142,8 +142,8 @@ static void large_meta_is_left_out(void **state) {
     for (int over = 0; over <= 1; over++) {
         Job job = running(7);
         Str text = filled(&arena, (size_t)(ATTEMPT_META_MAX - 8 + over), "m");
-        AttemptError error = {
-            .meta = arena_format(&arena, "{\"a\":\"" STR_FMT "\"}", STR_ARG(text))};
+        AttemptError error = {.meta =
+                                  arena_format(&arena, "{\"a\":\"" STR_FMT "\"}", STR_ARG(text))};
         assert_int_equal(error.meta.len, ATTEMPT_META_MAX + over);
         attempt_record(&job, "failed", &error, (Str){0}, NOW, &arena);
         assert_int_equal(json_member(last_attempt(&job), STR("meta")).text.ptr == NULL, over);

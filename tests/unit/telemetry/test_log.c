@@ -119,7 +119,8 @@ static void the_level_can_change_while_running(void **state) {
 static void a_long_text_is_cut_between_characters(void **state) {
     (void)state;
     static char text[6001];
-    for (size_t i = 0; i < 2000; i++) memcpy(text + 3 * i, "\xe2\x82\xac", 3);
+    for (size_t i = 0; i < 2000; i++)
+        memcpy(text + 3 * i, "\xe2\x82\xac", 3);
     log_info("long.text", kv_str("value", (Str){text, 6000}));
     Str line = only_line();
     Json root;
@@ -136,13 +137,15 @@ static void what_is_not_utf8_makes_no_broken_json(void **state) {
 
 static size_t count_lines(Str text) {
     size_t lines = 0;
-    for (size_t i = 0; i < text.len; i++) lines += text.ptr[i] == '\n';
+    for (size_t i = 0; i < text.len; i++)
+        lines += text.ptr[i] == '\n';
     return lines;
 }
 
 static void repeats_are_held_back_and_their_number_is_told(void **state) {
     (void)state;
-    for (int i = 0; i < 100; i++) log_info("repeat.often");
+    for (int i = 0; i < 100; i++)
+        log_info("repeat.often");
     log_info("repeat.other");
     size_t before = count_lines(read_sink());
     assert_in_range(before, LOG_LIMIT_BURST + 1, LOG_LIMIT_BURST + 2); /* a second may pass */
@@ -157,7 +160,8 @@ static void repeats_are_held_back_and_their_number_is_told(void **state) {
 static void debug_lines_are_not_limited(void **state) {
     (void)state;
     log_set_level(LEVEL_DEBUG);
-    for (int i = 0; i < 100; i++) log_debug("debug.often");
+    for (int i = 0; i < 100; i++)
+        log_debug("debug.often");
     assert_int_equal(count_lines(read_sink()), 100);
 }
 
@@ -173,7 +177,8 @@ static void errno_survives_and_lost_lines_are_counted(void **state) {
 
 static void *write_many(void *argument) {
     (void)argument;
-    for (int i = 0; i < 500; i++) log_debug("thread.line", kv_int("i", i));
+    for (int i = 0; i < 500; i++)
+        log_debug("thread.line", kv_int("i", i));
     return NULL;
 }
 
@@ -184,7 +189,8 @@ static void lines_of_threads_do_not_mix(void **state) {
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(pthread_create(&threads[i], NULL, write_many, NULL), 0);
     }
-    for (size_t i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    for (size_t i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
     Str text = read_sink();
     assert_int_equal(count_lines(text), 2000);
     while (text.len > 0) {

@@ -57,7 +57,8 @@ static void the_table_is_whole_and_well_named(void **state) {
         for (size_t j = 0; row->buckets && j + 1 < row->buckets->count; j++) {
             assert_true(row->buckets->bounds[j] < row->buckets->bounds[j + 1]);
         }
-        for (size_t j = 0; j < i; j++) assert_string_not_equal(row->name, METRIC_TABLE[j].name);
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(row->name, METRIC_TABLE[j].name);
     }
 }
 
