@@ -46,3 +46,20 @@ install_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
         "${missing[@]}" </dev/null >&2
 }
+
+# The sanitizers' runtime of the clang that is installed; its package carries the version in its name.
+install_clang_runtime() {
+    local version
+    version=$(clang -dumpversion | cut -d. -f1)
+    [ ! -e "$(clang -print-file-name=libclang_rt.asan-$(uname -m).a)" ] || return 0
+    echo "installing: libclang-rt-$version-dev" >&2
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        "libclang-rt-$version-dev" </dev/null >&2
+}
+
+# make_locale FOLDER: a locale with a decimal comma, for the tests that want one; LOCPATH names it
+make_locale() {
+    mkdir -p "$1"
+    [ -d "$1/de_DE.UTF-8" ] || localedef -i de_DE -f UTF-8 "$1/de_DE.UTF-8"
+    export LOCPATH=$1
+}

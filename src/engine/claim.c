@@ -89,6 +89,7 @@ static void claim_done(Operation *operation) {
             Taken *taken = &claim->taken[i];
             broker_settle(engine->broker, taken->queue->name, &taken->hint.key, 1);
             broker_push(engine->broker, taken->queue->name, &taken->hint, 1, engine_now_us(engine));
+            promote_at(taken->queue, engine_now_us(engine) + US_PER_S); /* other fetches try then */
         }
     }
     claim->claimed(claim->context, claim->jobs, claim->job_count, error);

@@ -45,7 +45,8 @@ static void park(FetchState *state) {
     Engine *engine = state->engine;
     state->where = FETCH_PARKED;
     heap_add(&engine->fetch_deadlines, &state->deadline, state->fetch->until_us);
-    duty_wake(engine, fetch_timeout_duty, state->fetch->until_us);
+    int64_t until_us = engine->draining ? engine_now_us(engine) : state->fetch->until_us;
+    duty_wake(engine, fetch_timeout_duty, until_us);
     for (size_t i = 0; i < state->slot_count; i++) {
         list_append(&state->slots[i].queue->waiting, &state->slots[i].node);
     }
@@ -95,6 +96,7 @@ static void fetch_taken(FetchState *state) {
             const Taken *taken = &state->taken[i];
             broker_settle(engine->broker, taken->queue->name, &taken->hint.key, 1);
             broker_push(engine->broker, taken->queue->name, &taken->hint, 1, engine_now_us(engine));
+            promote_at(taken->queue, engine_now_us(engine));
         }
         state_free(state);
         return;
@@ -163,7 +165,8 @@ void engine_fetch(Engine *engine, Fetch *fetch) {
     park(state);
     for (size_t i = 0; i < count; i++) {
         EngineQueue *queue = state->slots[i].queue;
-        if (!queue->paused && broker_ready(engine->broker, queue->name) > 0) {
+        bool ready = !queue->paused && broker_ready(engine->broker, queue->name) > 0;
+        if (ready && !engine->draining) {
             unpark(state);
             fetch_take(state);
             return;

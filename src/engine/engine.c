@@ -4,7 +4,12 @@
 #include "base/alloc.h"
 #include <stdlib.h>
 
+#define START_AGAIN_US (US_PER_S / 4)
+
+static int64_t start_duty(Engine *engine, int64_t now_us);
+
 const Duty engine_duties[] = {
+    {"start", start_duty},
     {"promote", promote_duty}, {"fetch-timeout", fetch_timeout_duty},
     {"session", session_duty}, {"look", look_duty},
     {"count", count_duty},     {"sweep", sweep_duty},
@@ -154,19 +159,30 @@ static void on_started(Query *query) {
         }
     } else {
         engine->store_up = false;
-        start_read(engine, query->kind);
+        engine->start_again |= 1U << query->kind;
+        duty_wake(engine, start_duty, engine_now_us(engine) + START_AGAIN_US);
     }
     arena_done(&query->arena);
     free(query);
 }
 
 static void start_read(Engine *engine, QueryKind kind) {
+    engine->start_again &= ~(1U << kind);
     Query *query = alloc_zero(1, sizeof *query);
     query->kind = kind;
     query->until_us = engine_now_us(engine);
     query->done = on_started;
     query->context = engine;
     store_read(engine->store, query);
+}
+
+/* Reads again what could not be read. */
+static int64_t start_duty(Engine *engine, int64_t now_us) {
+    (void)now_us;
+    for (QueryKind kind = 0; engine->start_again != 0; kind++) {
+        if (engine->start_again & (1U << kind)) start_read(engine, kind);
+    }
+    return INT64_MAX;
 }
 
 void engine_start(Engine *engine) {

@@ -51,6 +51,7 @@ struct Engine {
     bool ready;
     bool draining;
     unsigned starting;          /* reads of engine_start still out */
+    unsigned start_again;       /* those that failed: a bit per QueryKind */
     int64_t connected_since_us; /* without a break */
 
     Map queues;

@@ -14,7 +14,8 @@ static void on_promoted(void *context, const PromoteReply *reply) {
     EngineQueue *queue = context;
     if (reply->next_us > 0) promote_at(queue, reply->next_us);
     if (reply->low) refill(queue, WINDOW_DELAYED);
-    if (reply->moved > 0) dispatch_queue(queue);
+    /* whatever moved: a hint that came back from a claim may wait here as well */
+    dispatch_queue(queue);
 }
 
 int64_t promote_duty(Engine *engine, int64_t now_us) {

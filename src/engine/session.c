@@ -303,6 +303,9 @@ void session_reaped(Engine *engine, Str worker, bool forget) {
     if (forget && session->connections == 0) {
         map_remove(&engine->sessions, session->row.worker);
         session_free(session);
+    } else if (forget) {
+        /* it came back meanwhile: what was just deleted is to be written again */
+        mark(engine, session);
     }
 }
 

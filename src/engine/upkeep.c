@@ -108,7 +108,8 @@ static Step count_step(Operation *operation, Batch *batch) {
 static const OperationKind count_kind = {.name = "count", .step = count_step};
 
 int64_t count_duty(Engine *engine, int64_t now_us) {
-    if (engine->stats.commits > engine->counted_commits) {
+    /* while the store is away this is also what finds out that it is back, should nobody ask for anything */
+    if (engine->stats.commits > engine->counted_commits || !engine->store_up) {
         upkeep_submit(engine, &count_kind, &engine->counting, 1);
         /* the commit that moves the frontier does not ask for another */
         engine->counted_commits = engine->stats.commits + 1;

@@ -19,7 +19,7 @@ before(async () => {
   };
   takt.startWorker({ types, queues: [queue] });
 });
-after(() => takt.end());
+after(() => Takt.endAll());
 
 /** Runs a command that must succeed; its stdout. */
 async function ok(...args) {

@@ -14,7 +14,7 @@ before(async () => {
 });
 after(async () => {
   await client.close();
-  await takt.end();
+  await Takt.endAll();
 });
 
 function startWorker(queue, env = {}) {

@@ -10,7 +10,7 @@ before(async () => {
   api = takt.api;
   worker = await takt.worker(unique("w"));
 });
-after(() => takt.end());
+after(() => Takt.endAll());
 
 /** Leases `n` jobs of a queue (as many as there are), and ends each by `outcome(job)`: {result} or {error}. */
 async function work(queue, outcome = () => ({}), n = 0) {

@@ -11,7 +11,7 @@ before(async () => {
   takt = await Takt.start();
   api = takt.api;
 });
-after(() => takt.end());
+after(() => Takt.endAll());
 
 function isProblem(answer, status, code) {
   assert.equal(answer.status, status, answer.text);

@@ -8,7 +8,7 @@ const { until } = require("./lib/wait");
 const password = "correct horse";
 let takt;
 before(async () => (takt = await Takt.start({ env: { TAKT_PROTOCOL_PASSWORD: password } })));
-after(() => takt.end());
+after(() => Takt.endAll());
 
 test("the greeting brings rounds and salt, in this order", async () => {
   const wire = await takt.wire(null);

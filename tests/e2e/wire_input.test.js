@@ -8,7 +8,7 @@ const { sleep, until, unique } = require("./lib/wait");
 
 let takt;
 before(async () => (takt = await Takt.start()));
-after(() => takt.end());
+after(() => Takt.endAll());
 
 /** Sends bytes as the first thing, and gives all that came back after the greeting, once closed. */
 async function firstBytes(bytes, pieces = 1) {

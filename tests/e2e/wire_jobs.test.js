@@ -10,7 +10,7 @@ before(async () => {
   takt = await Takt.start();
   wire = await takt.wire({ wid: unique("plain") });
 });
-after(() => takt.end());
+after(() => Takt.endAll());
 
 test("the greeting is exactly the protocol's", async () => {
   const fresh = await takt.wire(null);

@@ -10,7 +10,7 @@ before(async () => {
   takt = await Takt.start();
   producer = await takt.wire();
 });
-after(() => takt.end());
+after(() => Takt.endAll());
 
 /** A queue with `count` jobs in it, and their jids. */
 async function filled(count = 1, job = {}) {

@@ -35,7 +35,7 @@ static Job make_job(Simulation *simulation, bool own_id) {
     job.retry.cap_ms = 10000;
     job.retry.discard = chance(simulation, 50);
     job.max_lost = between(simulation, 0, 3);
-    job.timeout_ms = between(simulation, 2, 40) * MS_PER_S;
+    job.timeout_ms = between(simulation, 2, chance(simulation, 50) ? 600 : 40) * MS_PER_S;
     if (chance(simulation, 400))
         job.run_at_us = simulation->now_us + between(simulation, 0, 30000) * US_PER_MS;
     if (chance(simulation, 120))
@@ -99,6 +99,10 @@ static void send_submit(void *argument) {
 static void produce(void *argument) {
     Simulation *simulation = argument;
     if (simulation->jobs_to_submit == 0) return;
+    if (simulation->dark) {
+        simulation_after(simulation, US_PER_S, produce, simulation);
+        return;
+    }
     Submit *submit = arena_new(&simulation->arena, Submit);
     submit->simulation = simulation;
     submit->count = chance(simulation, 700) ? 1 : (size_t)between(simulation, 2, ITEMS_MOST);
@@ -232,7 +236,7 @@ static void operate(void *argument) {
     Simulation *simulation = argument;
     if (!simulation->faulty) return;
     simulation_after(simulation, between(simulation, 200, 8000) * US_PER_MS, operate, simulation);
-    if (!node_is_ready(simulation)) return;
+    if (!node_is_ready(simulation) || simulation->dark) return;
     int64_t what = between(simulation, 0, 9);
     if (what < 7) {
         act_on_one(simulation);

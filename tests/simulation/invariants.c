@@ -24,7 +24,7 @@ typedef struct ModelJob {
     bool met; /* in this look */
     int64_t changed_us;
     int64_t starts, returns; /* of this run */
-    int64_t cancelled_fence;
+    int64_t cancelled_fence; /* its holder does not know that it is over */
     bool may[ACT_KILL + 1]; /* asked for by an operator, some time */
     struct {
         int64_t fence;
@@ -37,6 +37,7 @@ struct Model {
     Simulation *simulation;
     ModelJob jobs[JOBS_MOST];
     size_t count;
+    int64_t asked_all_us[ACT_KILL + 1]; /* jobs made until then may have been meant */
     int64_t last_fence, fence_before; /* the highest so far, and before this look */
 };
 
@@ -108,7 +109,10 @@ static void accept_outcome(Model *model, ModelJob *job, Str text, int64_t fence,
     if (!own) FAIL(job, "an outcome was taken from a worker that did not hold it");
     if (plain ? reported > fence : reported != fence)
         FAIL(job, "an outcome of another fence was taken");
-    if (plain && reported != fence) workers_lapse(model->simulation, &job->seen.key);
+    if (plain && reported != fence) {
+        job->cancelled_fence = fence;
+        workers_lapse(model->simulation, &job->seen.key);
+    }
     check(job->accepted_count < REPORTS_KEPT);
     job->accepted[job->accepted_count].fence = reported;
     job->accepted[job->accepted_count++].failed = failed;
@@ -242,7 +246,12 @@ static void look_at(Model *model, const Entry *entry) {
         known->seen.state = JOB_WAITING;
         known->seen.reason = REASON_NONE;
         known->seen.fence = 0;
-        memcpy(known->may, older ? older->may : (bool[ACT_KILL + 1]){0}, sizeof known->may);
+        for (ActKind kind = ACT_CANCEL; kind <= ACT_KILL; kind++) {
+            known->may[kind] =
+                (older && older->may[kind]) || job->created_us <= model->asked_all_us[kind];
+        }
+        /* the job that had this id is over, whoever still works on it */
+        workers_lapse(model->simulation, &job->key);
     }
     known->met = true;
     Job plain = *job, seen = known->seen;
@@ -317,6 +326,7 @@ void model_asked(Model *model, const JobKey *key, ActKind kind) {
 }
 
 void model_asked_all(Model *model, ActKind kind) {
+    model->asked_all_us[kind] = model->simulation->now_us + US_PER_S; /* clocks differ a little */
     for (size_t i = 0; i < model->count; i++) {
         model->jobs[i].may[kind] = true;
     }
@@ -348,8 +358,12 @@ void model_reported(Model *model, const JobKey *key, int64_t fence, bool failed,
 }
 
 bool model_was_cancelled(const Model *model, const JobKey *key, int64_t fence) {
-    const ModelJob *job = find_key(model, key);
-    return !job || !job->exists || job->cancelled_fence == fence;
+    for (size_t i = 0; i < model->count; i++) {
+        const ModelJob *job = &model->jobs[i];
+        if (!job_key_eq(&job->seen.key, key)) continue;
+        if (job->cancelled_fence == fence || (is_over(&job->seen) && job->seen.fence == fence)) return true;
+    }
+    return false;
 }
 
 bool model_is_deleted(const Model *model, const JobKey *key) {
@@ -395,6 +409,23 @@ void model_watch_waiting(Model *model) {
                 FAIL(job, "waits though it is due and a worker waits for it");
             }
         }
+    }
+}
+
+/* Only those without a lease may still run: their deadline is to come. */
+void model_check_reaped(const Model *model) {
+    const State *state = &model->simulation->disk->committed;
+    for (size_t i = 0; i < state->entries.count; i++) {
+        const Job *job = &state_entry(state, i)->job;
+        if (job->state != JOB_RUNNING) continue;
+        const SessionRow *sessions = state->sessions.rows;
+        bool leased = false;
+        for (size_t at = 0; at < state->sessions.count; at++) {
+            leased = leased || (str_eq(sessions[at].worker, job->worker) && sessions[at].lease_ms > 0);
+        }
+        if (!leased && job->deadline_us > model->simulation->now_us) continue;
+        simulation_fail(model->simulation, "slot %lld still runs though its worker is long gone",
+                        (long long)state_entry(state, i)->slot);
     }
 }
 

@@ -61,6 +61,7 @@ static void engine_soon(void *context) {
 /* ---- the store's points ---- */
 
 static int64_t latency_us(Simulation *simulation) {
+    if (simulation->slow) return between(simulation, 1000, 150 * 1000);
     if (chance(simulation, 10)) return between(simulation, 1000, 300 * 1000);
     return between(simulation, 20, 1500);
 }

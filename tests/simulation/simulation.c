@@ -9,7 +9,8 @@
 #include <stdlib.h>
 
 #define BEGIN_US INT64_C(1767225600000000) /* 2026-01-01 */
-#define CALM_MOST_US (400 * US_PER_S)      /* after the faults, until everything has ended */
+#define CALM_MOST_US (1500 * US_PER_S)     /* after the faults, until everything has ended */
+#define DARK_US (200 * US_PER_S)           /* longer than two leases, shorter than some timeouts */
 #define WATCH_EVERY_US (US_PER_S / 2)
 
 const Str queue_names[QUEUES] = {{"alpha", 5}, {"beta", 4}, {"gamma", 5}};
@@ -145,9 +146,25 @@ static void plan_outage(void *argument) {
     }
 }
 
+/* All workers vanish while the store is away, and nobody asks for anything: it is for the node alone to find
+ * out that the store is back and that leases have run out. */
+static void end_dark(void *argument) {
+    Simulation *simulation = argument;
+    if (simulation->engine) model_check_reaped(simulation->model);
+    simulation->dark = false;
+}
+
+static void begin_dark(void *argument) {
+    Simulation *simulation = argument;
+    simulation->dark = true;
+    workers_vanish(simulation);
+    simulation_after(simulation, DARK_US, end_dark, simulation);
+}
+
 static void heal(void *argument) {
     Simulation *simulation = argument;
     simulation->faulty = false;
+    if (simulation->will_be_dark) begin_dark(simulation);
     simulation->store_away = false;
     simulation->crash_planned = false;
     simulation_note(simulation, "heal", 0, 0);
@@ -173,6 +190,8 @@ static void begin(Simulation *simulation, uint64_t seed, bool verbose) {
     list_init(&simulation->node_events);
     list_init(&simulation->fetches);
     simulation->calm = chance(simulation, 250);
+    simulation->will_be_dark = chance(simulation, 200);
+    simulation->slow = chance(simulation, 200);
     if (chance(simulation, 500)) simulation->page = (size_t)between(simulation, 1, 6);
     simulation->jobs_to_submit = (size_t)between(simulation, 5, 30);
     simulation->struck_us = simulation->now_us;

@@ -18,7 +18,7 @@ typedef struct Run {
     bool lapsed; /* the lease was over once: what the worker does from then on it does wrongly */
     JobKey key;
     int64_t fence;
-    int64_t deadline_us, end_us;
+    int64_t deadline_us;
     bool fails;
 } Run;
 
@@ -197,6 +197,49 @@ static void finish_run(Worker *worker, Run *run) {
 
 /* ---- during a run ---- */
 
+typedef struct RunEnd {
+    Worker *worker;
+    unsigned generation;
+    Run *run;
+    int64_t fence;
+} RunEnd;
+
+static void on_run_end(void *argument) {
+    RunEnd *end = argument;
+    Worker *worker = end->worker;
+    Simulation *simulation = worker->simulation;
+    bool same = end->generation == worker->generation && end->run->active &&
+                end->run->fence == end->fence;
+    if (!same) return;
+    if (worker->frozen_us > simulation->now_us) {
+        int64_t thaw_us = worker->frozen_us - simulation->now_us + between(simulation, 0, 5000);
+        simulation_after(simulation, thaw_us, on_run_end, end);
+        return;
+    }
+    note_lapses(worker);
+    finish_run(worker, end->run);
+}
+
+/* Mostly short; some longer than a lease, and some that end just when the lease or the deadline does. */
+static int64_t run_time_us(const Worker *worker, const Run *run) {
+    Simulation *simulation = worker->simulation;
+    if (!simulation->faulty) return between(simulation, 1, 1000) * US_PER_MS;
+    int64_t what = between(simulation, 0, 99);
+    if (what < 85) return between(simulation, 1, 3000) * US_PER_MS;
+    if (what < 90) return between(simulation, 1, 70000) * US_PER_MS;
+    int64_t limit_us = run->deadline_us;
+    if (what < 95 && beats(worker) && worker->lease_us < limit_us) limit_us = worker->lease_us;
+    int64_t left_us = limit_us - simulation->now_us + between(simulation, -100, 1200) * US_PER_MS;
+    return left_us > 0 ? left_us : 0;
+}
+
+static void begin_run(Worker *worker, Run *run) {
+    Simulation *simulation = worker->simulation;
+    RunEnd *end = arena_new(&simulation->arena, RunEnd);
+    *end = (RunEnd){worker, worker->generation, run, run->fence};
+    simulation_after(simulation, run_time_us(worker, run), on_run_end, end);
+}
+
 typedef struct Touching {
     Request request;
     TouchRequest touches;
@@ -274,9 +317,6 @@ static void on_fetch_learned(void *argument) {
         Run *run = free_slot(worker);
         check(run);
         *run = call->runs[i];
-        int64_t most_ms = chance(simulation, 50) ? 70 * MS_PER_S : 3 * MS_PER_S;
-        if (!simulation->faulty) most_ms = MS_PER_S;
-        run->end_us = simulation->now_us + between(simulation, 1, most_ms) * US_PER_MS;
         run->fails = chance(simulation, 300);
         /* a lease that has lapsed since it was handed out is not the one that the worker has now */
         run->lapsed = !holds(worker, run) || call->lapses != worker->lapses ||
@@ -285,6 +325,7 @@ static void on_fetch_learned(void *argument) {
             simulation_fail(simulation, "fence %lld was handed out while another held the job",
                             (long long)run->fence);
         }
+        begin_run(worker, run);
     }
 }
 
@@ -451,15 +492,26 @@ static void be_born(Worker *worker) {
     }
 }
 
+static void vanish(Worker *worker) {
+    Simulation *simulation = worker->simulation;
+    simulation_note(simulation, "vanishes", worker->number, 0);
+    if (node_is_ready(simulation) && chance(simulation, 500)) hang_up(worker);
+    be_born(worker);
+}
+
+void workers_vanish(Simulation *simulation) {
+    for (size_t i = 0; i < simulation->worker_count; i++) {
+        vanish(&simulation->workers[i]);
+    }
+}
+
 /* true: it is not itself for now. */
 static bool misbehave(Worker *worker) {
     Simulation *simulation = worker->simulation;
     if (worker->frozen_us > simulation->now_us) return true;
     if (!simulation->faulty) return false;
     if (chance(simulation, 4)) {
-        simulation_note(simulation, "vanishes", worker->number, 0);
-        if (chance(simulation, 500)) hang_up(worker);
-        be_born(worker);
+        vanish(worker);
         return true;
     }
     if (chance(simulation, 4)) {
@@ -486,8 +538,6 @@ static void go_on_running(Worker *worker) {
         if (!run->active) continue;
         if (run->lapsed && chance(simulation, 300)) {
             run->active = false; /* it stops by itself, as it should */
-        } else if (run->end_us <= simulation->now_us) {
-            finish_run(worker, run);
         } else if (simulation->faulty && !run->lapsed && chance(simulation, 40)) {
             touch(worker, run);
         }
@@ -498,7 +548,7 @@ static void act(void *argument) {
     Worker *worker = argument;
     Simulation *simulation = worker->simulation;
     simulation_after(simulation, between(simulation, 50, 400) * US_PER_MS, act, worker);
-    if (!node_is_ready(simulation) || misbehave(worker)) return;
+    if (!node_is_ready(simulation) || simulation->dark || misbehave(worker)) return;
     if (!worker->session) connect_worker(worker);
     beat(worker);
     if (worker->style == QUICK) obey_cancels(worker);

@@ -5,7 +5,7 @@ const path = require("node:path");
 const processes = require("./process");
 const { Api } = require("./api");
 const { Wire } = require("./wire");
-const { sleep, until } = require("./wait");
+const { until } = require("./wait");
 
 const root = path.resolve(__dirname, "..", "..", "..");
 const binary = process.env.TAKT_BIN || process.env.TAKT || path.join(root, "build", "takt");
@@ -29,13 +29,22 @@ function cleanEnvironment(more = {}) {
   return { ...Object.fromEntries(kept), ...more };
 }
 
+const nodes = new Set();
+
 class Takt {
+  /** For the end of a test file: all its nodes and workers are gone, those of failed tests too. */
+  static async endAll() {
+    await Promise.all([...nodes].map((takt) => takt.end()));
+  }
+
   /**
    * Starts a node and waits until it is ready. Options: `config` (YAML text), `env`, `flags`, `data` (a
    * directory to use again).
    */
   static async start(options = {}) {
     const takt = new Takt();
+    takt.workers = [];
+    nodes.add(takt);
     takt.options = options;
     takt.data = options.data || path.join(processes.temporaryDirectory(), "data");
     [takt.httpPort, takt.port] = await freePorts(2);
@@ -92,10 +101,11 @@ class Takt {
     await this.up();
   }
 
-  /** For the end of a test file: gone at once. */
+  /** Node and workers are gone at once. */
   async end() {
-    await this.kill();
-    await sleep(0);
+    const programs = [...this.workers, ...(this.node ? [this.node] : [])];
+    for (const program of programs) program.kill("SIGKILL");
+    await Promise.all(programs.map((program) => program.exited));
   }
 
   /** A connection of the worker protocol, greeted. See Wire.connect(). */
@@ -114,13 +124,15 @@ class Takt {
     return processes.run(binary, args, { env: own, ...options });
   }
 
-  /** Starts `takt worker` for these types; ends with the test process. */
+  /** Starts `takt worker` for these types; ends with the node, or the test process. */
   startWorker({ types, queues = ["default"], concurrency = 4, env, flags = [] }) {
     const config = path.join(processes.temporaryDirectory(), "worker.yaml");
     fs.writeFileSync(config, `types: ${JSON.stringify(types)}\n`);
     const args = ["worker", "--config", config, "--url", this.wireUrl, "--queues", queues.join(",")];
     args.push("--concurrency", String(concurrency), ...flags);
-    return processes.start(binary, args, { env: cleanEnvironment(env) });
+    const worker = processes.start(binary, args, { env: cleanEnvironment(env) });
+    this.workers.push(worker);
+    return worker;
   }
 }
 
