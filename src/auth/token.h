@@ -40,8 +40,9 @@ Err token_keys_load_or_make(TokenKeys *keys, const char *directory, Error *error
 /* Adds a key given as bytes (copied): a cluster's key out of the store. */
 Err token_keys_add(TokenKeys *keys, Str bytes, Error *error) must_check;
 
-/* A key for another purpose, named by the label, out of the signing key: HMAC-SHA256 of the label. What
- * it signs can't be taken for a token, nor the other way round. Needs at least one key. */
+/* A key for another purpose, named by the label, out of the signing key: HMAC-SHA256 of the
+ * label. What it signs can't be taken for a token, nor the other way round. Needs at least one
+ * key. */
 void token_derive(const TokenKeys *keys, Str label, uint8_t ret[TOKEN_KEY_SIZE]);
 
 /* What a new token is to say. */

@@ -14,5 +14,6 @@ void *alloc_again(void *pointer, size_t count, size_t size) __attribute__((retur
 /* Copies a NUL-terminated string; free() the result. */
 char *alloc_string(const char *text) __attribute__((malloc, returns_nonnull));
 
-/* For cleanup(free_pointer): frees what the local pointer points to. Takes a pointer to any pointer. */
+/* For cleanup(free_pointer): frees what the local pointer points to. Takes a pointer to any
+ * pointer. */
 void free_pointer(void *pointer_to_pointer);

@@ -33,8 +33,8 @@ void buf_add_int(Buf *buf, int64_t value);
 void buf_add_uint(Buf *buf, uint64_t value);
 void buf_format(Buf *buf, const char *format, ...) printf_like(2, 3);
 
-/* Appends `len` uninitialised bytes and returns where they begin, or NULL (and overflow) when they do
- * not fit. Valid until the next append. */
+/* Appends `len` uninitialised bytes and returns where they begin, or NULL (and overflow) when
+ * they do not fit. Valid until the next append. */
 char *buf_reserve(Buf *buf, size_t len);
 
 /* Drops the first `len` bytes (at most all). */

@@ -1,5 +1,5 @@
-/* The clock as a value: read at the edge, passed on. core/ and engine/ get their time from a batch or
- * from an Io table, never from here. */
+/* The clock as a value: read at the edge, passed on. core/ and engine/ get their time from a
+ * batch or from an Io table, never from here. */
 #pragma once
 
 #include <stdint.h>

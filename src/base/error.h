@@ -25,8 +25,8 @@ typedef struct Error {
     char message[256]; /* NUL-terminated, cut to fit on a UTF-8 boundary */
 } Error;
 
-/* Fills *error (may be NULL) with a formatted sentence and returns err: `return error_set(…)` is the
- * one way to fail. */
+/* Fills *error (may be NULL) with a formatted sentence and returns err: `return error_set(…)` is
+ * the one way to fail. */
 Err error_set(Error *error, Err err, const char *format, ...) printf_like(3, 4);
 
 /* The same with the stable slug that the API shows as `code`. */

@@ -16,7 +16,7 @@ void hex_encode(Buf *buf, const uint8_t *bytes, size_t len); /* lower case */
 /* Standard alphabet with padding, and the URL alphabet without (RFC 4648 sections 4 and 5). */
 void base64_encode(Buf *buf, const void *bytes, size_t len);
 void base64url_encode(Buf *buf, const void *bytes, size_t len);
-/* Strict: right alphabet, no blanks, canonical trailing bits, padding required (standard) or refused
- * (URL). false when malformed; buf may then hold a part. */
+/* Strict: right alphabet, no blanks, canonical trailing bits, padding required (standard) or
+ * refused (URL). false when malformed; buf may then hold a part. */
 bool base64_decode(Buf *buf, Str text);
 bool base64url_decode(Buf *buf, Str text);

@@ -1,9 +1,9 @@
 /* JSON (RFC 8259), strict: a validating reader that hands out slices of the input, and a writer.
  *
- * Reading is two steps: json_check() validates a whole document once (syntax, UTF-8, depth, duplicate
- * keys, size of members), then the cursor functions walk the checked bytes and can't fail on syntax.
- * Values are slices of the input: `args` passes through byte-exact, numbers keep all their digits.
- * Nothing is allocated but for unescaped strings, in the arena given. */
+ * Reading is two steps: json_check() validates a whole document once (syntax, UTF-8, depth,
+ * duplicate keys, size of members), then the cursor functions walk the checked bytes and can't
+ * fail on syntax. Values are slices of the input: `args` passes through byte-exact, numbers keep
+ * all their digits. Nothing is allocated but for unescaped strings, in the arena given. */
 #pragma once
 
 #include "base/arena.h"
@@ -68,7 +68,8 @@ Str json_key(Str raw_key, Arena *arena);
 /* Integers: only plain digits with an optional '-', no fraction, no exponent, not "-0"; false when
  * it is another kind, malformed or out of int64 range. No rounding ever. */
 bool json_int64(Json value, int64_t *ret);
-/* Any number as a double (strtod semantics, locale independent); false when not a number or not finite. */
+/* Any number as a double (strtod semantics, locale independent); false when not a number or not
+ * finite. */
 bool json_double(Json value, double *ret);
 
 /* Copies the value without any blank outside strings (one line), bytes of scalars unchanged. */

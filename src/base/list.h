@@ -1,5 +1,5 @@
-/* An intrusive doubly linked list: the node lives in its owner (container_of, check.h). A zero node is
- * in no list; a List must be initialised. */
+/* An intrusive doubly linked list: the node lives in its owner (container_of, check.h). A zero
+ * node is in no list; a List must be initialised. */
 #pragma once
 
 #include <stdbool.h>

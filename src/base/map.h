@@ -16,7 +16,8 @@ typedef struct Map {
     uint64_t key[2]; /* hash key; zero is valid (for tests and inside a batch) */
 } Map;
 
-/* In place; allocates nothing. The two numbers key the hash: random where strangers choose the keys. */
+/* In place; allocates nothing. The two numbers key the hash: random where strangers choose the
+ * keys. */
 void map_init(Map *map, uint64_t key0, uint64_t key1);
 void map_done(Map *map); /* frees the table, not the values; accepts NULL */
 
@@ -28,6 +29,6 @@ void *map_put(Map *map, Str key, void *value);
 void *map_remove(Map *map, Str key);
 void map_clear(Map *map);
 
-/* Walks the entries in no order: size_t at = 0; while ((v = map_next(map, &at))) …; removing the entry
- * just returned is allowed. */
+/* Walks the entries in no order: size_t at = 0; while ((v = map_next(map, &at))) …; removing the
+ * entry just returned is allowed. */
 void *map_next(const Map *map, size_t *at);

@@ -1,5 +1,5 @@
-/* A seeded generator (xoshiro256**), so that whoever owns the seed owns the run. Not for secrets: those
- * come from the operating system's generator at the edge. Not thread safe. */
+/* A seeded generator (xoshiro256**), so that whoever owns the seed owns the run. Not for secrets:
+ * those come from the operating system's generator at the edge. Not thread safe. */
 #pragma once
 
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* Bytes with a length, borrowed: the type of everything that is parsed.
  *
- * A Str never owns. ptr NULL means absent; len 0 with a ptr means empty. NUL-terminated strings exist
- * only at the border to SQLite, libpq, exec and printf. */
+ * A Str never owns. ptr NULL means absent; len 0 with a ptr means empty. NUL-terminated strings
+ * exist only at the border to SQLite, libpq, exec and printf. */
 #pragma once
 
 #include <stdbool.h>
@@ -32,11 +32,12 @@ bool str_starts_with(Str text, Str prefix);
 Str str_trim(Str text);
 
 /* Splits at the first `separator`: returns what is before it and advances *rest behind it (to the
- * absent Str when there is none left). Loop: while (rest.ptr) { Str part = str_split(&rest, ','); } */
+ * absent Str when there is none left). Loop: while (rest.ptr) { Str part = str_split(&rest, ',');
+ * } */
 Str str_split(Str *rest, char separator);
 
-/* Decimal integers, the whole text, no sign but '-', no blanks, no leading '+'. false when malformed
- * or out of range; *ret is then untouched. */
+/* Decimal integers, the whole text, no sign but '-', no blanks, no leading '+'. false when
+ * malformed or out of range; *ret is then untouched. */
 bool str_to_int64(Str text, int64_t *ret);
 bool str_to_uint64(Str text, uint64_t *ret);
 

@@ -1,7 +1,7 @@
 /* Times and durations as text. Pure: no clock is read here.
  *
- * A time of day is an int64_t of microseconds since the Unix epoch, UTC, named …_us. A duration is an
- * int64_t of milliseconds, named …_ms. */
+ * A time of day is an int64_t of microseconds since the Unix epoch, UTC, named …_us. A duration
+ * is an int64_t of milliseconds, named …_ms. */
 #pragma once
 
 #include "base/buf.h"
@@ -12,8 +12,9 @@
 #define US_PER_S INT64_C(1000000)
 #define MS_PER_S INT64_C(1000)
 
-/* "90s", "1h30m", "100ms", "2d": one or more numbers (digits only) with a unit (ms, s, m, h, d), units
- * in descending order, each at most once, in sum at most 10 years. ERR_INVALID "invalid-duration". */
+/* "90s", "1h30m", "100ms", "2d": one or more numbers (digits only) with a unit (ms, s, m, h, d),
+ * units in descending order, each at most once, in sum at most 10 years. ERR_INVALID
+ * "invalid-duration". */
 Err duration_parse(Str text, int64_t *ret_ms, Error *error) must_check;
 
 /* The shortest text that duration_parse() reads back: "1h30m", "0s". */

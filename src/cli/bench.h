@@ -1,5 +1,5 @@
-/* What the files of `takt bench` share: the plan of a run, and what is measured. A load driver, not a test: it
- * says what it saw. */
+/* What the files of `takt bench` share: the plan of a run, and what is measured. A load driver,
+ * not a test: it says what it saw. */
 #pragma once
 
 #include "base/error.h"

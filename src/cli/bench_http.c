@@ -68,8 +68,8 @@ static void send_request(Client *client) {
     connection_written(client->connection);
 }
 
-/* Length of a whole response at the start of the input, 0 while it is not there; answers always carry a
- * Content-Length. */
+/* Length of a whole response at the start of the input, 0 while it is not there; answers always
+ * carry a Content-Length. */
 static size_t response_size(Str input, unsigned *ret_status) {
     const char *end = memmem(input.ptr, input.len, "\r\n\r\n", 4);
     if (!end) return 0;

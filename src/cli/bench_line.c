@@ -1,5 +1,5 @@
-/* Load over the worker protocol: each connection is a small loop of commands with one batch under way; the paced
- * scenarios have one connection that pushes and one that waits. */
+/* Load over the worker protocol: each connection is a small loop of commands with one batch under
+ * way; the paced scenarios have one connection that pushes and one that waits. */
 #include "cli/bench.h"
 
 #include "base/alloc.h"

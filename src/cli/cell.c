@@ -26,8 +26,8 @@ static bool is_in(uint32_t point, const Range *ranges, size_t count) {
     return false;
 }
 
-/* Length of the sequence at the text's beginning and its code point; 0 when it is no UTF-8. The text
- * is not empty. */
+/* Length of the sequence at the text's beginning and its code point; 0 when it is no UTF-8. The
+ * text is not empty. */
 static size_t next_point(Str text, uint32_t *ret_point) {
     unsigned char first = (unsigned char)text.ptr[0];
     size_t len = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;

@@ -12,8 +12,8 @@ typedef enum CellEscape {
     CELL_LINES,    /* they are kept */
 } CellEscape;
 
-/* The text itself when there is nothing to escape, else a copy in the arena. Bytes that aren't UTF-8
- * become \xNN. */
+/* The text itself when there is nothing to escape, else a copy in the arena. Bytes that aren't
+ * UTF-8 become \xNN. */
 Str cell_escape(Arena *arena, Str text, CellEscape escape);
 
 /* Columns that the text takes on a terminal: wide characters two, combining ones none. */

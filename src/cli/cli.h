@@ -1,8 +1,8 @@
 /* The command line: one table of commands (commands.c), one file per command or noun.
  *
- * A command declares its arguments and flags; parsing, help and the checks of counts derive from that. It
- * returns an exit code: 0 done, 1 the job or operation failed, 2 usage, 3 configuration, 4 not
- * allowed, 5 not found, 6 conflict, 7 server unreachable or not a Takt server. */
+ * A command declares its arguments and flags; parsing, help and the checks of counts derive from
+ * that. It returns an exit code: 0 done, 1 the job or operation failed, 2 usage, 3 configuration,
+ * 4 not allowed, 5 not found, 6 conflict, 7 server unreachable or not a Takt server. */
 #pragma once
 
 #include "base/arena.h"

@@ -1,5 +1,5 @@
-/* takt dead list, retry, discard: the dead letter queue. What is discarded is gone, so everything at
- * once has to be asked for by --all. */
+/* takt dead list, retry, discard: the dead letter queue. What is discarded is gone, so everything
+ * at once has to be asked for by --all. */
 #include "cli/job_filter.h"
 #include <stdio.h>
 

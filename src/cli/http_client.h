@@ -33,8 +33,9 @@ typedef struct HttpAnswer {
     Str failure; /* sentences for a person, without a newline at the end, when the call failed */
 } HttpAnswer;
 
-/* server: "http://host:port" or https, a path in front of /v1 allowed. token may be NULL. ERR_INVALID
- * tells what is wrong with either, without showing the token. Free *ret with http_client_free(). */
+/* server: "http://host:port" or https, a path in front of /v1 allowed. token may be NULL.
+ * ERR_INVALID tells what is wrong with either, without showing the token. Free *ret with
+ * http_client_free(). */
 Err http_client_new(const char *server, const char *token, HttpClient **ret, Error *error)
     must_check;
 void http_client_free(HttpClient *client);     /* accepts NULL; wipes the token */
@@ -46,5 +47,6 @@ bool http_server_is_loopback(const char *server);
 /* EXIT_DONE for a 2xx answer; otherwise the exit code that fits, and words in ret->failure. */
 ExitCode http_call(HttpClient *client, const HttpCall *call, HttpAnswer *ret) must_check;
 
-/* 401 and 403 → 4, 404 → 5, 409 → 6, other mistakes of the caller → 2, 503 and the like → 7, else 1. */
+/* 401 and 403 → 4, 404 → 5, 409 → 6, other mistakes of the caller → 2, 503 and the like → 7, else
+ * 1. */
 ExitCode exit_code_of_status(long status);

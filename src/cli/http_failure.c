@@ -1,5 +1,5 @@
-/* Answers judged: transport, kind of content, JSON, and the problems of RFC 9457. What comes from the
- * network is shown with its control characters escaped. */
+/* Answers judged: transport, kind of content, JSON, and the problems of RFC 9457. What comes from
+ * the network is shown with its control characters escaped. */
 #include "cli/http_failure.h"
 
 #include "cli/cell.h"

@@ -1,7 +1,7 @@
 /* takt job logs ID [--follow].
  *
- * Following asks once a second for the whole kept text, whose front the server may have dropped, and
- * prints what is new: so it lives through restarts and proxies that cut long answers. */
+ * Following asks once a second for the whole kept text, whose front the server may have dropped,
+ * and prints what is new: so it lives through restarts and proxies that cut long answers. */
 #include "cli/job_wait.h"
 #include <stdio.h>
 #include <string.h>

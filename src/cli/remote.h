@@ -26,9 +26,9 @@ ExitCode remote_post(HttpClient *client, Str path, Str body, HttpAnswer *ret) mu
 /* The answer's bytes, and a line end where there is none. */
 void remote_print(const HttpAnswer *answer);
 
-/* A row for each of the list's items by `columns[i]` and the member `paths[i]`, printed, or `empty`
- * on stderr when there are none. With -o json: the answer as it is. EXIT_UNREACHABLE when the answer
- * is no list. */
+/* A row for each of the list's items by `columns[i]` and the member `paths[i]`, printed, or
+ * `empty` on stderr when there are none. With -o json: the answer as it is. EXIT_UNREACHABLE when
+ * the answer is no list. */
 ExitCode remote_print_list(Cli *cli, const HttpAnswer *answer, const Column *columns,
                            const char *const *paths, size_t count, const char *empty) must_check;
 

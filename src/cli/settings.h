@@ -1,4 +1,5 @@
-/* Configuration for the commands that need it: file, environment and the flags of the command line. */
+/* Configuration for the commands that need it: file, environment and the flags of the command
+ * line. */
 #pragma once
 
 #include "cli/cli.h"
@@ -12,11 +13,11 @@ typedef struct Settings {
     ConfigFlag flags[SETTINGS_FLAGS_MAX];
 } Settings;
 
-/* --config (or TAKT_CONFIG), the environment, and those of `names` that are given. A flag that repeats
- * becomes one value with commas, in the cli's arena. */
+/* --config (or TAKT_CONFIG), the environment, and those of `names` that are given. A flag that
+ * repeats becomes one value with commas, in the cli's arena. */
 void settings_gather(Cli *cli, const char *const *names, size_t count, Settings *ret);
 
-/* Loads and checks. Problems and warnings go to stderr; EXIT_CONFIG when there are problems. Free *ret
- * with cleanup(settings_cleanup). */
+/* Loads and checks. Problems and warnings go to stderr; EXIT_CONFIG when there are problems. Free
+ * *ret with cleanup(settings_cleanup). */
 ExitCode settings_load(const Settings *settings, Config **ret) must_check;
 void settings_cleanup(Config **config);

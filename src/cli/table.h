@@ -1,7 +1,7 @@
 /* Tables for people: columns as wide as their content, cut to the terminal's width.
  *
- * Cells must be fit for a terminal (cell.h) and live as long as the table, most easily in its arena.
- * A column marked `whole` is never cut: ids are there to be copied. */
+ * Cells must be fit for a terminal (cell.h) and live as long as the table, most easily in its
+ * arena. A column marked `whole` is never cut: ids are there to be copied. */
 #pragma once
 
 #include "base/arena.h"

@@ -1,7 +1,8 @@
 /* takt token create and takt token revoke.
  *
- * A token is made offline, with the key itself, where the data directory is at hand and no server was
- * named; otherwise a server makes it. Only the token goes to stdout, so that it can be captured. */
+ * A token is made offline, with the key itself, where the data directory is at hand and no server
+ * was named; otherwise a server makes it. Only the token goes to stdout, so that it can be
+ * captured. */
 #include "base/clock.h"
 #include "base/time.h"
 #include "cli/remote.h"

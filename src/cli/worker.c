@@ -19,8 +19,8 @@ static bool bind_to_parent(int64_t parent) {
     return getppid() == (pid_t)parent;
 }
 
-/* For people who start a worker by hand: TAKT_TOKEN, unless there is a password. A node's own worker
- * inherits the node's environment, where TAKT_TOKEN is for something else. */
+/* For people who start a worker by hand: TAKT_TOKEN, unless there is a password. A node's own
+ * worker inherits the node's environment, where TAKT_TOKEN is for something else. */
 static Secret find_token(const Config *config, bool has_parent) {
     const char *token = getenv("TAKT_TOKEN");
     if (!token || has_parent || config->worker.password.text.len > 0) return (Secret){{NULL, 0}};

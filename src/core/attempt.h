@@ -1,8 +1,9 @@
 /* The record of ended attempts that a job carries: the last ATTEMPTS_KEPT, as JSON.
  *
- * One element: {"fence","attempt","run","worker","started_at","finished_at","outcome":"failed"|"lost",
- * "hash", "error":{"type","message","backtrace":[…]}, "meta":{…}}. The API's `errors[]` is read from
- * it. `hash` lets a repeated report of the same outcome get the same answer. */
+ * One element:
+ * {"fence","attempt","run","worker","started_at","finished_at","outcome":"failed"|"lost", "hash",
+ * "error":{"type","message","backtrace":[…]}, "meta":{…}}. The API's `errors[]` is read from it.
+ * `hash` lets a repeated report of the same outcome get the same answer. */
 #pragma once
 
 #include "core/job.h"

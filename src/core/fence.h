@@ -1,7 +1,8 @@
 /* Fencing tokens: timeline · 2^43 + n, below 2^53 so that JSON clients keep every digit.
  *
- * n comes from one store-wide counter taken by the batch, so fences rise strictly; the timeline is that
- * of PostgreSQL (0 in SQLite), so that a failover that lost the last numbers can't mint them again. */
+ * n comes from one store-wide counter taken by the batch, so fences rise strictly; the timeline
+ * is that of PostgreSQL (0 in SQLite), so that a failover that lost the last numbers can't mint
+ * them again. */
 #pragma once
 
 #include <stdint.h>

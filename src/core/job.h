@@ -1,8 +1,8 @@
 /* What a job is: its fields, its states and the table that describes each field.
  *
- * A Job is plain data; strings are borrowed from whoever made it (a request's, batch's or query's arena).
- * Only core/job_change.c changes a job's state. All times are µs since the Unix epoch by the store's
- * clock, 0 = none; all durations are ms. */
+ * A Job is plain data; strings are borrowed from whoever made it (a request's, batch's or query's
+ * arena). Only core/job_change.c changes a job's state. All times are µs since the Unix epoch by
+ * the store's clock, 0 = none; all durations are ms. */
 #pragma once
 
 #include "base/buf.h"
@@ -13,9 +13,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The internal key of a job: the UUID itself where its id is a canonical lower-case UUID that is not
- * version 8, else the first 16 bytes of the id's SHA-256, marked as version 8. The text is kept
- * beside it and compared on every hit. */
+/* The internal key of a job: the UUID itself where its id is a canonical lower-case UUID that is
+ * not version 8, else the first 16 bytes of the id's SHA-256, marked as version 8. The text is
+ * kept beside it and compared on every hit. */
 typedef struct JobKey {
     uint8_t bytes[16];
 } JobKey;

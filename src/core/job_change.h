@@ -1,8 +1,9 @@
-/* Every change of a job's life: job + event + now → changed job. The only place that moves a state.
+/* Every change of a job's life: job + event + now → changed job. The only place that moves a
+ * state.
  *
- * Pure: no clock, no randomness of its own, memory only from the arena. Each function says whether the
- * event applies; when it does not, the job is untouched. The guards (state, fence) are checked here even
- * where a store's statement has checked them before. */
+ * Pure: no clock, no randomness of its own, memory only from the arena. Each function says
+ * whether the event applies; when it does not, the job is untouched. The guards (state, fence)
+ * are checked here even where a store's statement has checked them before. */
 #pragma once
 
 #include "core/attempt.h"
@@ -24,7 +25,8 @@ typedef struct ChangeContext {
     Arena *arena;
 } ChangeContext;
 
-/* Who reports: a fence (0 = a plain client that has none) and a holder (absent = announced none). */
+/* Who reports: a fence (0 = a plain client that has none) and a holder (absent = announced none).
+ */
 typedef struct Lease {
     int64_t fence;
     Str worker;
@@ -33,8 +35,8 @@ typedef struct Lease {
 /* May the state move from `from` to `to`? The table that job_change is checked against. */
 bool job_state_allows(JobState from, JobState to);
 
-/* A new job enters: blocked is left out until workflows; due by run_at. `due_us` is the place given by
- * the batch. */
+/* A new job enters: blocked is left out until workflows; due by run_at. `due_us` is the place
+ * given by the batch. */
 void job_enter(Job *job, int64_t due_us, const ChangeContext *context);
 
 /* A worker takes it under a new fence, until now + timeout + grace_ms. */
@@ -56,7 +58,8 @@ typedef struct Failure {
 ChangeResult job_fail(Job *job, const Lease *lease, const Failure *failure,
                       const ChangeContext *context);
 
-/* The worker vanished: runs again at once, or dies after max_lost of these. Counted apart from failures. */
+/* The worker vanished: runs again at once, or dies after max_lost of these. Counted apart from
+ * failures. */
 ChangeResult job_lose(Job *job, const char *why, const ChangeContext *context);
 
 /* Past its deadline with a worker that still beats: a failure `timeout`. */
@@ -71,8 +74,8 @@ ChangeResult job_cancel(Job *job, JobReason reason, const ChangeContext *context
 /* Waiting past expires_us → cancelled, reason expired. */
 ChangeResult job_expire(Job *job, const ChangeContext *context);
 
-/* An operator's 'run again now': dead or cancelled begin the next run (failures and lost 0); waiting ones
- * become due. Succeeded and running: wrong state. */
+/* An operator's 'run again now': dead or cancelled begin the next run (failures and lost 0);
+ * waiting ones become due. Succeeded and running: wrong state. */
 ChangeResult job_retry(Job *job, int64_t due_us, const ChangeContext *context);
 
 /* Waiting → dead by a request (MUTATE kill). */

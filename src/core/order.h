@@ -1,7 +1,7 @@
 /* The order in a queue: a score per job, lowest first, exact in a double.
  *
- * score = (5 - priority)·2^50 + due in µs since 2020-01-01: priority before time, time before anything.
- * Only (priority, due) are stored, so that ageing stays a matter of configuration. */
+ * score = (5 - priority)·2^50 + due in µs since 2020-01-01: priority before time, time before
+ * anything. Only (priority, due) are stored, so that ageing stays a matter of configuration. */
 #pragma once
 
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* When a failed attempt is tried again. Pure: the random number comes in.
  *
- * The formulas are those of contract.md section 2; `faktory` and `sidekiq` are those projects' published
- * ones: faktory n^4 + 15 + random(0..29)·(n+1) s, sidekiq n^4 + 15 + random(0..9)·(n+1) s, n = failures
- * before this one. */
+ * The formulas are those of contract.md section 2; `faktory` and `sidekiq` are those projects'
+ * published ones: faktory n^4 + 15 + random(0..29)·(n+1) s, sidekiq n^4 + 15 + random(0..9)·(n+1)
+ * s, n = failures before this one. */
 #pragma once
 
 #include "base/error.h"
@@ -27,8 +27,8 @@ typedef struct RetryPolicy {
     double factor;
     Backoff backoff;
     Jitter jitter;
-    bool
-        discard; /* worker protocol, retry 0: the first failure cancels the job (reason discarded) */
+    /* Worker protocol, retry 0: the first failure cancels the job (reason discarded) */
+    bool discard;
 } RetryPolicy;
 
 /* exponential, 10 s, factor 2, cap 6 h, equal jitter, 20 attempts. */
@@ -42,8 +42,8 @@ int64_t retry_to_wire(const RetryPolicy *policy);
 /* Delay before the next attempt after `failures` failures so far (≥ 1), in ms. */
 int64_t retry_delay_ms(const RetryPolicy *policy, int64_t failures, Random *random);
 
-/* Compact text for the store ("x20 exponential 10000 2 21600000 equal"), and back; a text it did not
- * write is ERR_INTERNAL. The default policy writes as the empty text. */
+/* Compact text for the store ("x20 exponential 10000 2 21600000 equal"), and back; a text it did
+ * not write is ERR_INTERNAL. The default policy writes as the empty text. */
 void retry_format(const RetryPolicy *policy, Buf *buf);
 Err retry_parse(Str text, RetryPolicy *ret, Error *error) must_check;
 

@@ -1,8 +1,9 @@
-/* Claim: the broker's hints become leases. Guarded starts join the batch; the commit returns the jobs.
+/* Claim: the broker's hints become leases. Guarded starts join the batch; the commit returns the
+ * jobs.
  *
- * A start whose guard missed is classified: expired → cancelled; still waiting → hinted again (a dropped
- * hint would be a lost job); else it was a ghost. A claim of which nothing was delivered is undone: attempt
- * - 1, the fence kept. */
+ * A start whose guard missed is classified: expired → cancelled; still waiting → hinted again (a
+ * dropped hint would be a lost job); else it was a ghost. A claim of which nothing was delivered
+ * is undone: attempt - 1, the fence kept. */
 #include "engine/internal.h"
 
 #include "base/alloc.h"

@@ -1,8 +1,9 @@
 /* Dispatch: fetches that wait, and how ready jobs find them.
  *
- * A fetch without work is parked on each of its queues and costs nothing until a job comes or its time is
- * up. It is given jobs in the order of its queues, strictly. Invariant: a fetch is parked, or taking from
- * the broker, or claiming in the store, never two of these; what was taken is always settled. */
+ * A fetch without work is parked on each of its queues and costs nothing until a job comes or its
+ * time is up. It is given jobs in the order of its queues, strictly. Invariant: a fetch is
+ * parked, or taking from the broker, or claiming in the store, never two of these; what was taken
+ * is always settled. */
 #include "engine/internal.h"
 
 #include "base/alloc.h"

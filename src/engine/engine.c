@@ -1,4 +1,5 @@
-/* The engine's life: made, started from what the store knows, woken for its duties, drained, freed. */
+/* The engine's life: made, started from what the store knows, woken for its duties, drained,
+ * freed. */
 #include "engine/internal.h"
 
 #include "base/alloc.h"

@@ -1,10 +1,11 @@
-/* The engine: every use case of Takt, and the duties that keep its promises. Knows store and broker, no
- * protocol.
+/* The engine: every use case of Takt, and the duties that keep its promises. Knows store and
+ * broker, no protocol.
  *
- * Everything is called on one loop thread and answers by callback on that thread, never from inside the
- * call (engine_fetch_cancel and the *_cancel functions excepted: after them no callback comes). What a
- * callback is given is borrowed for the callback only. Requests belong to the caller and must live until
- * their `done`. Nothing is answered as done before the store has committed it. */
+ * Everything is called on one loop thread and answers by callback on that thread, never from
+ * inside the call (engine_fetch_cancel and the *_cancel functions excepted: after them no
+ * callback comes). What a callback is given is borrowed for the callback only. Requests belong to
+ * the caller and must live until their `done`. Nothing is answered as done before the store has
+ * committed it. */
 #pragma once
 
 #include "broker/broker.h"
@@ -16,10 +17,12 @@ typedef struct Session Session;
 
 /* What the engine asks of the outside. */
 typedef struct EngineIo {
-    int64_t (*now_us)(void *context); /* the store's clock as this node knows it */
-    void (*wake_at)(void *context,
-                    int64_t at_us); /* call engine_tick then; replaces an earlier wish */
-    void (*soon)(void *context);    /* call engine_flush at the end of this loop round */
+    /* The store's clock as this node knows it. */
+    int64_t (*now_us)(void *context);
+    /* Call engine_tick then; replaces an earlier wish. */
+    void (*wake_at)(void *context, int64_t at_us);
+    /* Call engine_flush at the end of this loop round. */
+    void (*soon)(void *context);
     void *context;
     uint64_t seed;
 } EngineIo;
@@ -32,14 +35,15 @@ typedef struct EngineOptions {
 } EngineOptions;
 
 Engine *engine_new(Store *store, Broker *broker, const EngineIo *io, const EngineOptions *options);
-/* Reads sessions, settings and waiting queues; engine_ready() is true when the first read is back. */
+/* Reads sessions, settings and waiting queues; engine_ready() is true when the first read is
+ * back. */
 void engine_start(Engine *engine);
 bool engine_ready(const Engine *engine);
 /* The last batch or read failed because the store is away. */
 bool engine_store_is_up(const Engine *engine);
 void engine_flush(Engine *engine); /* sends the open batch if none is under way */
-void engine_tick(
-    Engine *engine); /* runs the duties that are due and asks to be woken for the next */
+/* Runs the duties that are due and asks to be woken for the next. */
+void engine_tick(Engine *engine);
 /* No more claims; open fetches are answered empty. */
 void engine_drain(Engine *engine);
 bool engine_is_idle(const Engine *engine); /* no batch under way, none open */
@@ -55,8 +59,8 @@ typedef struct EnqueueItem {
     Job job; /* as submitted: strings borrowed from the caller; run_at_us 0 = now. key and id are made
                       by the engine where id is absent */
     bool made_id; /* out */
-    bool
-        duplicate; /* out: an id that is kept already (HTTP) or live (worker protocol); nothing was made */
+    /* out: an id that is kept already (HTTP) or live (worker protocol); nothing was made */
+    bool duplicate;
     bool decided; /* the engine's */
     Row *row;     /* the engine's */
     Job result;   /* out, in `arena`: the job as made, or the one that was there */
@@ -95,7 +99,8 @@ struct Fetch {
 };
 
 void engine_fetch(Engine *engine, Fetch *fetch);
-/* The fetcher hung up: no callback any more; a claim under way is undone. Nothing when not under way. */
+/* The fetcher hung up: no callback any more; a claim under way is undone. Nothing when not under
+ * way. */
 void engine_fetch_cancel(Engine *engine, Fetch *fetch);
 
 /* ---- outcomes ---- */
@@ -238,10 +243,11 @@ typedef enum SessionState { SESSION_RUNNING, SESSION_QUIET, SESSION_TERMINATE } 
 void engine_session_set_state(Engine *engine, Session *session, SessionState state);
 SessionState engine_session_state(const Session *session);
 int64_t engine_session_lease_ms(const Session *session); /* 0 = none */
-/* Ids of running jobs that were cancelled and not yet told; moves them into the arena and forgets them. */
+/* Ids of running jobs that were cancelled and not yet told; moves them into the arena and forgets
+ * them. */
 size_t engine_session_take_cancels(Engine *engine, Session *session, Arena *arena, Str **ret_ids);
-/* At most one parked beat a session: `wake` is called once when there is a cancel or a state to tell, and
- * replaces an earlier one (which is called). NULL removes. */
+/* At most one parked beat a session: `wake` is called once when there is a cancel or a state to
+ * tell, and replaces an earlier one (which is called). NULL removes. */
 void engine_session_park(Engine *engine, Session *session, void (*wake)(void *context),
                          void *context);
 

@@ -1,12 +1,12 @@
 /* Enqueue: jobs come in, one or many, all or none.
  *
- * An id that the node makes is new by construction and is inserted without a look; one that the client
- * brought is loaded first. Over HTTP it stays the id of its job as long as that is kept; over the worker
- * protocol an ended job gives its id free. */
+ * An id that the node makes is new by construction and is inserted without a look; one that the
+ * client brought is loaded first. Over HTTP it stays the id of its job as long as that is kept;
+ * over the worker protocol an ended job gives its id free. */
 #include "engine/internal.h"
 
-/* Jobs for now get a place of their own, a µs apart, so that first-in-first-out does not hang on ids; jobs
- * for later are due as asked, plus their position in the call. */
+/* Jobs for now get a place of their own, a µs apart, so that first-in-first-out does not hang on
+ * ids; jobs for later are due as asked, plus their position in the call. */
 static int64_t place(const Job *job, size_t index, Batch *batch) {
     if (job->run_at_us > batch->now_us) return job->run_at_us + (int64_t)index;
     int64_t due_us = batch->now_us;

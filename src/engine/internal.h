@@ -1,7 +1,8 @@
-/* What the files of the engine share: its state, and the functions between them. Not for other folders.
+/* What the files of the engine share: its state, and the functions between them. Not for other
+ * folders.
  *
- * All of it belongs to the loop thread, but for `batch`, `last_due_us` and `batch_random`, which belong
- * to the store while a batch is under way. */
+ * All of it belongs to the loop thread, but for `batch`, `last_due_us` and `batch_random`, which
+ * belong to the store while a batch is under way. */
 #pragma once
 
 #include "base/heap.h"

@@ -1,5 +1,6 @@
-/* The same act on all jobs that a filter matches: read a page, act on its jobs under the same guards, go on.
- * What matches is decided again in the batch, so a job that moved on meanwhile is left alone. */
+/* The same act on all jobs that a filter matches: read a page, act on its jobs under the same
+ * guards, go on. What matches is decided again in the batch, so a job that moved on meanwhile is
+ * left alone. */
 #include "engine/internal.h"
 
 #include "base/alloc.h"

@@ -1,9 +1,10 @@
-/* An operation: one use case as a small step machine, run in a batch with whatever else arrives meanwhile.
+/* An operation: one use case as a small step machine, run in a batch with whatever else arrives
+ * meanwhile.
  *
- * `step` is pure: it sees only its batch, may run on the store's thread, and may run again from phase 0
- * when the batch has to be repeated. `settle` runs on the loop thread after the commit: it takes what the
- * answer needs out of the batch. Then `done` is called, once, always; the operation belongs to its caller
- * again from there on. */
+ * `step` is pure: it sees only its batch, may run on the store's thread, and may run again from
+ * phase 0 when the batch has to be repeated. `settle` runs on the loop thread after the commit:
+ * it takes what the answer needs out of the batch. Then `done` is called, once, always; the
+ * operation belongs to its caller again from there on. */
 #pragma once
 
 #include "base/error.h"

@@ -1,7 +1,8 @@
 /* Outcomes: succeeded or failed, under a fence. The first report under the current fence wins.
  *
- * A success is blind: guarded by the statement. A missed guard loads the row, and then the same outcome under
- * the same fence gets the same answer again; anything else is stale and changes nothing. */
+ * A success is blind: guarded by the statement. A missed guard loads the row, and then the same
+ * outcome under the same fence gets the same answer again; anything else is stale and changes
+ * nothing. */
 #include "engine/internal.h"
 
 #include "core/attempt.h"

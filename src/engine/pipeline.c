@@ -1,8 +1,9 @@
-/* The batch pipeline: one open batch while one is under way, so a quiet node answers at once and a busy
- * one commits hundreds of operations with one fsync. No timer.
+/* The batch pipeline: one open batch while one is under way, so a quiet node answers at once and
+ * a busy one commits hundreds of operations with one fsync. No timer.
  *
- * It is not concerned with what operations do. Invariant: an operation's done() is called exactly once,
- * after the commit that holds it is durable, or with the error that says that nothing of it was written. */
+ * It is not concerned with what operations do. Invariant: an operation's done() is called exactly
+ * once, after the commit that holds it is durable, or with the error that says that nothing of it
+ * was written. */
 #include "engine/internal.h"
 
 #include "telemetry/metric.h"
@@ -60,8 +61,8 @@ static void refuse_list(List *list, const Error *error) {
     }
 }
 
-/* A batch that failed on its data is split: each of its operations runs alone once, and the one that fails
- * alone is answered with the error. */
+/* A batch that failed on its data is split: each of its operations runs alone once, and the one
+ * that fails alone is answered with the error. */
 static void batch_failed(Engine *engine, const Batch *batch) {
     ListNode *first = list_first(&engine->running);
     bool single = first && first->next == &engine->running.head;
@@ -113,7 +114,8 @@ static void on_batch_done(Batch *batch, void *context) {
     engine->io.soon(engine->io.context);
 }
 
-/* Moves operations into the batch until it is full; one that is larger than a batch may be runs alone. */
+/* Moves operations into the batch until it is full; one that is larger than a batch may be runs
+ * alone. */
 static size_t fill(Engine *engine, List *from, size_t *weight, size_t *bytes) {
     size_t count = 0;
     list_each(from, node) {

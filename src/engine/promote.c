@@ -1,6 +1,6 @@
-/* Promotion: delayed jobs become ready when they are due by the store's clock. No write: 'scheduled' and
- * 'pending' are derived from due, so promotion can't be done twice. The node sleeps exactly until the next
- * one is due. */
+/* Promotion: delayed jobs become ready when they are due by the store's clock. No write:
+ * 'scheduled' and 'pending' are derived from due, so promotion can't be done twice. The node
+ * sleeps exactly until the next one is due. */
 #include "engine/internal.h"
 
 void promote_at(EngineQueue *queue, int64_t due_us) {

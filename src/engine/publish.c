@@ -1,7 +1,7 @@
 /* What a commit makes known: hints for the broker, watches that fire, cancels to tell, metrics.
  *
- * One function runs over every row that changed, so no use case can forget a consequence. It runs after
- * the answers: store first, then answer, hints after. */
+ * One function runs over every row that changed, so no use case can forget a consequence. It runs
+ * after the answers: store first, then answer, hints after. */
 #include "engine/internal.h"
 
 #include "base/alloc.h"

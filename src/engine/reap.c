@@ -1,7 +1,8 @@
-/* Reaping: what a vanished worker held runs again elsewhere, and no attempt outlives its deadline.
+/* Reaping: what a vanished worker held runs again elsewhere, and no attempt outlives its
+ * deadline.
  *
- * Past its deadline an attempt of a worker that beats has failed with `timeout`; of one that never did it is
- * lost. Both are guarded by the row's state in the batch, like every change. */
+ * Past its deadline an attempt of a worker that beats has failed with `timeout`; of one that
+ * never did it is lost. Both are guarded by the row's state in the batch, like every change. */
 #include "engine/internal.h"
 
 #include "base/alloc.h"
@@ -28,7 +29,8 @@ static void lose(Reap *reap, Row *row, const char *why, Batch *batch) {
     reap->lost++;
 }
 
-/* A page of the worker's running jobs at a time; the row may have changed since it was asked for. */
+/* A page of the worker's running jobs at a time; the row may have changed since it was asked for.
+ */
 static Step session_step(Operation *operation, Batch *batch) {
     Reap *reap = container_of(operation, Reap, operation);
     if (operation->phase == 0) {

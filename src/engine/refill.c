@@ -1,7 +1,9 @@
-/* Refill and sweep: how the broker's window is filled from the store, and how a hint that was lost on the
- * way is found again. Start-up, wipe, an overfull queue and a job for next year are this one piece of code.
+/* Refill and sweep: how the broker's window is filled from the store, and how a hint that was
+ * lost on the way is found again. Start-up, wipe, an overfull queue and a job for next year are
+ * this one piece of code.
  *
- * Invariant: at most one refill per queue and set is under way; the broker says from where to read. */
+ * Invariant: at most one refill per queue and set is under way; the broker says from where to
+ * read. */
 #include "engine/internal.h"
 
 #include "base/alloc.h"

@@ -1,9 +1,10 @@
 /* Sessions: a worker's leases belong to its session, and live as long as it is heard.
  *
- * A session is in memory with its connections, and in the store so that a restart knows who held what. It is
- * written when it opens, closes or changes, and every 5 s while it is heard. A worker is gone when it
- * was silent for its lease, or, opted in, when its last connection has been closed for 5 s; and only a
- * node that has itself been connected to the store for as long may say so. */
+ * A session is in memory with its connections, and in the store so that a restart knows who held
+ * what. It is written when it opens, closes or changes, and every 5 s while it is heard. A worker
+ * is gone when it was silent for its lease, or, opted in, when its last connection has been
+ * closed for 5 s; and only a node that has itself been connected to the store for as long may say
+ * so. */
 #include "engine/internal.h"
 
 #include "base/alloc.h"
@@ -115,7 +116,8 @@ Session *engine_session_open(Engine *engine, const SessionInfo *info) {
     session->connections++;
     session->row.closed_us = 0;
     session->row.seen_us = now_us;
-    /* without a lease there is nothing that a restart must know: its jobs have their own deadlines */
+    /* without a lease there is nothing that a restart must know: its jobs have their own
+     * deadlines */
     if (session->row.lease_ms > 0) mark(engine, session);
     return session;
 }

@@ -1,4 +1,5 @@
-/* Revoked access tokens: known in memory, kept in the store until they would have expired anyway. */
+/* Revoked access tokens: known in memory, kept in the store until they would have expired anyway.
+ */
 #include "engine/internal.h"
 
 #include "base/alloc.h"

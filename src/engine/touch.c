@@ -1,5 +1,5 @@
-/* During a run: the deadline moves on, progress and captured output are kept. Only the holder of the
- * current lease may. */
+/* During a run: the deadline moves on, progress and captured output are kept. Only the holder of
+ * the current lease may. */
 #include "engine/internal.h"
 
 static void apply(const Touch *touch, Row *row, Batch *batch) {

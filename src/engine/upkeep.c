@@ -1,8 +1,8 @@
-/* Duties that look after the rows: what was not started in time is cancelled, ended jobs are forgotten after
- * their time, the counted frontier moves on.
+/* Duties that look after the rows: what was not started in time is cancelled, ended jobs are
+ * forgotten after their time, the counted frontier moves on.
  *
- * One look a second at most asks the store what is next of all these, so that an idle node costs one cheap
- * query. */
+ * One look a second at most asks the store what is next of all these, so that an idle node costs
+ * one cheap query. */
 #include "engine/internal.h"
 
 #include "base/alloc.h"
@@ -108,7 +108,8 @@ static Step count_step(Operation *operation, Batch *batch) {
 static const OperationKind count_kind = {.name = "count", .step = count_step};
 
 int64_t count_duty(Engine *engine, int64_t now_us) {
-    /* while the store is away this is also what finds out that it is back, should nobody ask for anything */
+    /* while the store is away this is also what finds out that it is back, should nobody ask for
+     * anything */
     if (engine->stats.commits > engine->counted_commits || !engine->store_up) {
         upkeep_submit(engine, &count_kind, &engine->counting, 1);
         /* the commit that moves the frontier does not ask for another */

@@ -1,5 +1,5 @@
-/* BEAT: the worker is alive, and hears what it should do. With wait_ms it is parked and answered at once when
- * there is something to say. */
+/* BEAT: the worker is alive, and hears what it should do. With wait_ms it is parked and answered
+ * at once when there is something to say. */
 #include "gateway/call.h"
 
 #include "proto/messages.h"

@@ -1,5 +1,5 @@
-/* FETCH and TFETCH: jobs go out. A fetch without work is parked by the engine; FETCH is answered within 2 s,
- * since clients read with short deadlines. */
+/* FETCH and TFETCH: jobs go out. A fetch without work is parked by the engine; FETCH is answered
+ * within 2 s, since clients read with short deadlines. */
 #include "gateway/call.h"
 #include "gateway/wire.h"
 #include "proto/messages.h"

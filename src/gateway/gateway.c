@@ -1,7 +1,7 @@
 /* The port: connections come and go, lines become calls, replies leave in order.
  *
- * Invariant: a call is in its peer's list until it is answered and all before it are; nothing is answered out
- * of order, whatever the engine finishes first. */
+ * Invariant: a call is in its peer's list until it is answered and all before it are; nothing is
+ * answered out of order, whatever the engine finishes first. */
 #include "gateway/call.h"
 
 #include "base/alloc.h"

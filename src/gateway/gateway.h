@@ -1,7 +1,8 @@
-/* The worker protocol's port: Faktory Work Protocol v2 and Takt's opt-in extensions (docs/protocol.md).
+/* The worker protocol's port: Faktory Work Protocol v2 and Takt's opt-in extensions
+ * (docs/protocol.md).
  *
- * One connection is one session of commands, answered in order; what a command does is the engine's. Loop
- * thread only. */
+ * One connection is one session of commands, answered in order; what a command does is the
+ * engine's. Loop thread only. */
 #pragma once
 
 #include "auth/token.h"

@@ -1,5 +1,6 @@
-/* HELLO: who is there, and what they may do. A password or loopback session holds the configured roles; a token
- * brings its own. A first line that is no HELLO closes the connection without a word, as the protocol has it. */
+/* HELLO: who is there, and what they may do. A password or loopback session holds the configured
+ * roles; a token brings its own. A first line that is no HELLO closes the connection without a
+ * word, as the protocol has it. */
 #include "gateway/call.h"
 
 #include "base/clock.h"

@@ -1,6 +1,6 @@
-/* ACK, FAIL and TDONE: outcomes. Plain clients bring no fence: their outcome counts for the current lease if the
- * connection is the holder's, or if either announced no worker; a stale one is +OK and counted, since they would
- * repeat it otherwise. Opted-in ones are told STALE. */
+/* ACK, FAIL and TDONE: outcomes. Plain clients bring no fence: their outcome counts for the
+ * current lease if the connection is the holder's, or if either announced no worker; a stale one
+ * is +OK and counted, since they would repeat it otherwise. Opted-in ones are told STALE. */
 #include "gateway/call.h"
 #include "proto/messages.h"
 

@@ -1,4 +1,5 @@
-/* The table of verbs: name, the permission it needs, what runs it. CAPS and the dispatch derive from it. */
+/* The table of verbs: name, the permission it needs, what runs it. CAPS and the dispatch derive
+ * from it. */
 #include "gateway/call.h"
 
 static const Verb verbs[] = {
@@ -55,7 +56,8 @@ void verb_end(Call *call) {
     call_done(call);
 }
 
-/* Batches need callbacks on the end of many jobs; until workflows are there, no client must believe in them. */
+/* Batches need callbacks on the end of many jobs; until workflows are there, no client must
+ * believe in them. */
 void verb_batch(Call *call) {
     call_fail(call, "batches are not available in this version");
 }

@@ -1,5 +1,5 @@
-/* Mapping of jobs. max_attempts = retry + 1; reserve_for is the timeout, raised to a minute as the protocol has
- * it; args that are not an array reach plain clients as [args]. */
+/* Mapping of jobs. max_attempts = retry + 1; reserve_for is the timeout, raised to a minute as
+ * the protocol has it; args that are not an array reach plain clients as [args]. */
 #include "gateway/wire.h"
 
 #include "base/time.h"

@@ -1,5 +1,6 @@
-/* The node's life: opened bottom up (data, keys, store, broker, engine, ports, worker), run on one loop, drained
- * top down. Invariant: a port answers only while everything beneath it is open. */
+/* The node's life: opened bottom up (data, keys, store, broker, engine, ports, worker), run on
+ * one loop, drained top down. Invariant: a port answers only while everything beneath it is open.
+ */
 #include "server/serve.h"
 
 #include "api/api.h"

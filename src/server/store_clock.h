@@ -1,7 +1,7 @@
 /* The embedded store's clock: the machine's time of day, made monotonic.
  *
- * now = CLOCK_MONOTONIC + offset. The offset follows the time of day forward at once and backward at half
- * speed, so a clock that is set back never makes a job due twice nor time stand still. */
+ * now = CLOCK_MONOTONIC + offset. The offset follows the time of day forward at once and backward
+ * at half speed, so a clock that is set back never makes a job due twice nor time stand still. */
 #pragma once
 
 #include <stdatomic.h>

@@ -1,4 +1,5 @@
-/* See the header. The child learns the node's port and password through its environment, never argv. */
+/* See the header. The child learns the node's port and password through its environment, never
+ * argv. */
 #include "server/worker_child.h"
 
 #include "base/alloc.h"

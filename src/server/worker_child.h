@@ -1,5 +1,5 @@
-/* The worker that `takt serve` starts beside itself when worker.concurrency is set: a process of its own, started
- * again when it dies, told to drain when the node does. */
+/* The worker that `takt serve` starts beside itself when worker.concurrency is set: a process of
+ * its own, started again when it dies, told to drain when the node does. */
 #pragma once
 
 #include "config/config.h"

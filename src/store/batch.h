@@ -2,14 +2,14 @@
  *
  * The engine fills it with operations; the store drives it: it calls `advance` (one step of every
  * operation, pure), then flushes (writes each dirty row once, answers what was asked), as long as
- * `advance` returns true; then `finish` (counts), then the commit. Between store_run() and its callback
- * the batch belongs to the store, perhaps on another thread: nobody else touches it.
+ * `advance` returns true; then `finish` (counts), then the commit. Between store_run() and its
+ * callback the batch belongs to the store, perhaps on another thread: nobody else touches it.
  *
- * Rules. (1) A row is changed in memory by core/job_change and marked dirty; the flush writes it once, so
- * several operations on one job compose in order. (2) Only start and succeed are blind: guarded by the
- * statement, not loaded. A blind change that misses its guard turns the row into a loaded one (or a missing
- * one) in the same flush, so that its operation decides without doubt in its next step. (3) No statement
- * may fail on data. */
+ * Rules. (1) A row is changed in memory by core/job_change and marked dirty; the flush writes it
+ * once, so several operations on one job compose in order. (2) Only start and succeed are blind:
+ * guarded by the statement, not loaded. A blind change that misses its guard turns the row into a
+ * loaded one (or a missing one) in the same flush, so that its operation decides without doubt in
+ * its next step. (3) No statement may fail on data. */
 #pragma once
 
 #include "base/arena.h"
@@ -56,9 +56,9 @@ typedef struct Row {
     RowWrite write;
     bool inserted; /* batch_insert was called: kept until the batch ends, likewise the next */
     bool deleted;
-    bool
-        hit; /* the blind change asked in this batch applied (set by batch_hit, kept when the row is
-                     loaded afterwards) */
+    /* The blind change asked in this batch applied: set by batch_hit, kept when the row is loaded
+     * afterwards. */
+    bool hit;
     bool changed; /* anything was written to it in this batch: consequences and hints look at it */
     Job job;
     RowBefore before;
@@ -93,8 +93,8 @@ typedef enum AskKind {
     ASK_SESSION,       /* the session of worker `text`, locked */
 } AskKind;
 
-/* A question other than 'load this row'. Answered by the next flush with rows that are loaded, locked and
- * in the identity map. */
+/* A question other than 'load this row'. Answered by the next flush with rows that are loaded,
+ * locked and in the identity map. */
 typedef struct Ask {
     AskKind kind;
     Str text;
@@ -141,8 +141,8 @@ struct Batch {
 
     /* set by the store before the first advance */
     int64_t now_us; /* the store's clock at the begin of the transaction */
-    int64_t
-        frontier_us; /* jobs due later are counted as scheduled or retrying, earlier as pending */
+    /* Jobs due later are counted as scheduled or retrying, earlier as pending */
+    int64_t frontier_us;
 
     /* set by the engine */
     bool (*advance)(Batch *batch); /* one step of every operation; true = another round is needed */
@@ -185,19 +185,20 @@ void batch_restart(Batch *batch);
 /* The row of this key, found or added. */
 Row *batch_row(Batch *batch, const JobKey *key);
 
-/* For stores: a row of its own beside the identity map, for an ended job whose key a newer job has taken. */
+/* For stores: a row of its own beside the identity map, for an ended job whose key a newer job
+ * has taken. */
 Row *batch_row_apart(Batch *batch, const JobKey *key);
 
-/* Needs the row loaded. true: it is known now (LOADED or MISSING); false: asked, step again next round. A
- * row with a blind change pending, or HIT by a succeed, is loaded after that. */
+/* Needs the row loaded. true: it is known now (LOADED or MISSING); false: asked, step again next
+ * round. A row with a blind change pending, or HIT by a succeed, is loaded after that. */
 bool batch_load(Batch *batch, Row *row);
 
 /* A blind start or succeed. false: the row is already in use in this batch (load it instead). */
 bool batch_start(Batch *batch, Row *row, Str worker, int64_t grace_ms);
 bool batch_succeed(Batch *batch, Row *row, const Lease *lease, Str result, Str hash);
 
-/* The job as changed in memory shall be written. The row is LOADED (or, for insert, MISSING, UNKNOWN for
- * ids just made, or LOADED and ended with nothing pending). */
+/* The job as changed in memory shall be written. The row is LOADED (or, for insert, MISSING,
+ * UNKNOWN for ids just made, or LOADED and ended with nothing pending). */
 void batch_insert(Batch *batch, Row *row, const Job *job);
 void batch_update(Batch *batch, Row *row);
 void batch_delete(Batch *batch, Row *row);
@@ -211,8 +212,8 @@ void batch_session(Batch *batch, const SessionRow *session, bool forget);
 void batch_queue(Batch *batch, Str queue, bool paused);
 void batch_token(Batch *batch, Str token_id, int64_t until_us);
 
-/* For stores: a row has been read (loaded, hit or found by an ask). Fills status and `before`; `job` is
- * copied into the batch's arena. */
+/* For stores: a row has been read (loaded, hit or found by an ask). Fills status and `before`;
+ * `job` is copied into the batch's arena. */
 void batch_found(Batch *batch, Row *row, int64_t slot, const Job *job);
 void batch_missing(Batch *batch, Row *row);
 /* A blind change applied: `job` is the row after it (fields as RowStatus says). */

@@ -1,8 +1,9 @@
 /* The store: the system of record. Nothing is acknowledged before it is committed here.
  *
- * The front door (store.c) checks preconditions, times and counts for every adapter; adapters are rows of
- * one table and never included from outside their folder. All functions are called on the loop thread;
- * callbacks come on the loop thread, never from inside the call. One batch is in flight at a time. */
+ * The front door (store.c) checks preconditions, times and counts for every adapter; adapters are
+ * rows of one table and never included from outside their folder. All functions are called on the
+ * loop thread; callbacks come on the loop thread, never from inside the call. One batch is in
+ * flight at a time. */
 #pragma once
 
 #include "base/arena.h"
@@ -111,8 +112,9 @@ typedef struct StoreKind {
     const char *scheme; /* "sqlite" */
     /* Opens, migrates, locks. Errors in words: ERR_CONFLICT when another process has the file. */
     Err (*open)(Store **ret, Str location, const StoreIo *io, Error *error);
-    /* Runs the batch as batch.h tells; `done` with batch->outcome: OK after the commit is durable;
-     * ERR_UNAVAILABLE (code store-unavailable or store-full) or ERR_INTERNAL: nothing was written. */
+    /* Runs the batch as batch.h tells; `done` with batch->outcome: OK after the commit is
+     * durable; ERR_UNAVAILABLE (code store-unavailable or store-full) or ERR_INTERNAL: nothing
+     * was written. */
     void (*run)(Store *store, Batch *batch, BatchDone done, void *context);
     void (*read)(Store *store, Query *query);
     /* Waits for what is under way; frees. */
@@ -134,8 +136,8 @@ struct Store { /* an adapter embeds it as its first member */
 Err store_open(Store **ret, Str url, const StoreIo *io, Error *error) must_check;
 void store_run(Store *store, Batch *batch, BatchDone done, void *context);
 void store_read(Store *store, Query *query);
-/* What is under way is finished, but answers that were posted and have not come yet must not come any
- * more: close it when nothing is awaited, or don't turn the loop again. Accepts NULL. */
+/* What is under way is finished, but answers that were posted and have not come yet must not come
+ * any more: close it when nothing is awaited, or don't turn the loop again. Accepts NULL. */
 void store_close(Store *store);
 /* No batch and no query is under way. */
 bool store_is_idle(const Store *store);

@@ -23,7 +23,7 @@ test("a second node on the same data is refused in words, and the first goes on"
 test("a port that is taken stops the start in words", async () => {
   const takt = await Takt.start();
   const end = await run(binary, ["serve", "--data", `${takt.data}-2`, "--http", `127.0.0.1:${takt.httpPort}`, "--worker", "127.0.0.1:1"], { env: cleanEnvironment() });
-  assert.ok(end.code > 0 && end.signal === null);
+  assert.ok(end.code > 0 && end.signal === null, `${end.code} ${end.signal}`);
   assert.match(end.stderr, new RegExp(`${takt.httpPort}`));
   await takt.end();
 });
@@ -85,22 +85,6 @@ test("jobs of every state survive a kill -9; running ones can still be acknowled
   const [retried] = await back.lease(`${queue}-3`, 1, 6000);
   assert.deepEqual([retried.jid, retried.attempt], [failed.id, 2]);
   assert.ok(retried.fence > later.fence && later.fence > lease.fence, "fences rise across restarts");
-  await takt.end();
-});
-
-test("a worker that does not come back after a restart loses its jobs", async () => {
-  const takt = await Takt.start();
-  const gone = await takt.worker("gone");
-  const { id } = await takt.api.submit({ type: "t", queue: "q" });
-  await gone.lease("q");
-  await takt.kill();
-  await gone.close();
-  await takt.up();
-  const other = await takt.worker("other");
-  const begun = Date.now();
-  const [job] = await other.lease("q", 1, 40000);
-  assert.deepEqual([job.jid, job.attempt], [id, 2]);
-  assert.ok(Date.now() - begun < 36000);
   await takt.end();
 });
 

@@ -106,9 +106,9 @@ test("the environment: what is documented, and nothing of the worker's", async (
   for (const name of Object.keys(environment)) assert.match(name, known);
 });
 
-test("cwd, no input, and no descriptors beyond the four", async () => {
+test("cwd, args on standard input, and no descriptors beyond the four", async () => {
   assert.equal(await log(await runs("cwd")), "/usr\n");
-  assert.equal(await log(await runs("input")), "");
+  assert.equal(await log(await runs("input", { args: { a: [1.0] } })), '{"a":[1]}');
   const open = (await log(await runs("fds"))).trim().split(" ").map(Number);
   assert.ok(open.every((fd) => fd <= 4), `${open}`);
 });

@@ -77,7 +77,7 @@ static void on_submitted(Operation *operation) {
 static void send_submit(void *argument) {
     Submit *submit = argument;
     Simulation *simulation = submit->simulation;
-    if (!node_is_ready(simulation)) {
+    if (!node_is_ready(simulation) || simulation->dark) {
         simulation_after(simulation, TRY_AGAIN_MS * US_PER_MS, send_submit, submit);
         return;
     }
@@ -214,7 +214,7 @@ static void set_paused(Simulation *simulation, size_t index, bool paused) {
     Pausing *pausing = arena_new(&simulation->arena, Pausing);
     pausing->index = index;
     pausing->request.simulation = simulation;
-    if (!node_is_ready(simulation)) {
+    if (!node_is_ready(simulation) || simulation->dark) {
         simulation_after(simulation, TRY_AGAIN_MS * US_PER_MS, resume, pausing);
         return;
     }
@@ -235,7 +235,8 @@ static void pause_queue(Simulation *simulation) {
 static void operate(void *argument) {
     Simulation *simulation = argument;
     if (!simulation->faulty) return;
-    simulation_after(simulation, between(simulation, 200, 8000) * US_PER_MS, operate, simulation);
+    int64_t most_ms = simulation->slow ? 1000 : 8000;
+    simulation_after(simulation, between(simulation, 50, most_ms) * US_PER_MS, operate, simulation);
     if (!node_is_ready(simulation) || simulation->dark) return;
     int64_t what = between(simulation, 0, 9);
     if (what < 7) {

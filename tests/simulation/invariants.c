@@ -14,7 +14,9 @@
 
 enum { JOBS_MOST = 400, REPORTS_KEPT = 64 };
 #define IDLE_MOST_US (3 * US_PER_S) /* a due job beside a waiting fetch, when nothing had failed */
-#define STEADY_US (25 * US_PER_S)   /* since the last failure: a sweep has been over everything */
+#define SLOW_MOST_US                                                                               \
+    (20 * US_PER_S) /* … on a slow disk: hints of cancelled jobs cost a commit each */
+#define STEADY_US (25 * US_PER_S) /* since the last failure: a sweep has been over everything */
 
 typedef struct ModelJob {
     int64_t slot;
@@ -25,7 +27,7 @@ typedef struct ModelJob {
     int64_t changed_us;
     int64_t starts, returns; /* of this run */
     int64_t cancelled_fence; /* its holder does not know that it is over */
-    bool may[ACT_KILL + 1]; /* asked for by an operator, some time */
+    bool may[ACT_KILL + 1];  /* asked for by an operator, some time */
     struct {
         int64_t fence;
         bool failed;
@@ -38,7 +40,7 @@ struct Model {
     ModelJob jobs[JOBS_MOST];
     size_t count;
     int64_t asked_all_us[ACT_KILL + 1]; /* jobs made until then may have been meant */
-    int64_t last_fence, fence_before; /* the highest so far, and before this look */
+    int64_t last_fence, fence_before;   /* the highest so far, and before this look */
 };
 
 Model *model_new(Simulation *simulation) {
@@ -157,6 +159,11 @@ static void check_end(Model *model, ModelJob *job, const Job *before, const Job 
     } else if (lost == 1) {
         if (workers_hold(simulation, &after->key, before->fence, /* other= */ false)) {
             FAIL(job, "taken from a worker that holds its lease");
+        }
+        /* a node that has just come back has not heard of anybody yet */
+        int64_t heard_us = simulation->up_us + (SESSION_CLOSE_MS - 10) * US_PER_MS;
+        if (before->deadline_us > simulation->now_us && simulation->now_us < heard_us) {
+            FAIL(job, "taken from a worker that could not be heard");
         }
     } else if (after->state == JOB_SUCCEEDED) {
         accept_outcome(model, job, after->result, after->fence, false);
@@ -310,7 +317,7 @@ void model_look(Model *model) {
         if (job->met || !job->exists) continue;
         /* it may have ended in the very batch that deleted it */
         bool ended = is_over(&job->seen) || job->seen.state == JOB_RUNNING ||
-                     job->may[ACT_CANCEL] || job->may[ACT_KILL];
+                     job->may[ACT_CANCEL] || job->may[ACT_KILL] || job->seen.expires_us > 0;
         if (!ended || !job->may[ACT_DELETE]) FAIL(job, "vanished");
         job->exists = false;
     }
@@ -361,7 +368,8 @@ bool model_was_cancelled(const Model *model, const JobKey *key, int64_t fence) {
     for (size_t i = 0; i < model->count; i++) {
         const ModelJob *job = &model->jobs[i];
         if (!job_key_eq(&job->seen.key, key)) continue;
-        if (job->cancelled_fence == fence || (is_over(&job->seen) && job->seen.fence == fence)) return true;
+        if (job->cancelled_fence == fence || (is_over(&job->seen) && job->seen.fence == fence))
+            return true;
     }
     return false;
 }
@@ -391,7 +399,7 @@ void model_watch_waiting(Model *model) {
     if (!steady) return;
     for (size_t i = 0; i < model->count; i++) {
         const ModelJob *job = &model->jobs[i];
-        int64_t since_us = now_us - IDLE_MOST_US;
+        int64_t since_us = now_us - (simulation->slow ? SLOW_MOST_US : IDLE_MOST_US);
         if (!job->exists || job->seen.state != JOB_WAITING || job->seen.due_us > since_us ||
             job->changed_us > since_us) {
             continue;
@@ -406,7 +414,11 @@ void model_watch_waiting(Model *model) {
             bool open = str_eq(queue, queue_names[at]) && !simulation->paused[at] &&
                         simulation->resumed_us[at] <= since_us;
             if (open && workers_wait_for(simulation, queue, since_us)) {
-                FAIL(job, "waits though it is due and a worker waits for it");
+                simulation_fail(simulation,
+                                "slot %lld waits though it is due and a worker waits for it; "
+                                "%zu hints are ready in " STR_FMT,
+                                (long long)job->slot, broker_ready(simulation->broker, queue),
+                                STR_ARG(queue));
             }
         }
     }
@@ -421,7 +433,8 @@ void model_check_reaped(const Model *model) {
         const SessionRow *sessions = state->sessions.rows;
         bool leased = false;
         for (size_t at = 0; at < state->sessions.count; at++) {
-            leased = leased || (str_eq(sessions[at].worker, job->worker) && sessions[at].lease_ms > 0);
+            leased =
+                leased || (str_eq(sessions[at].worker, job->worker) && sessions[at].lease_ms > 0);
         }
         if (!leased && job->deadline_us > model->simulation->now_us) continue;
         simulation_fail(model->simulation, "slot %lld still runs though its worker is long gone",

@@ -114,8 +114,8 @@ static void crash(Simulation *simulation) {
     if (!simulation->engine || !simulation->faulty) return;
     simulation->tally.crashes++;
     node_stop(simulation);
-    simulation_after(simulation, between(simulation, US_PER_S / 10, 8 * US_PER_S), restart,
-                     simulation);
+    int64_t most_us = chance(simulation, 100) ? 90 * US_PER_S : 8 * US_PER_S;
+    simulation_after(simulation, between(simulation, US_PER_S / 10, most_us), restart, simulation);
 }
 
 static void plan_crash(void *argument) {
@@ -157,6 +157,7 @@ static void end_dark(void *argument) {
 static void begin_dark(void *argument) {
     Simulation *simulation = argument;
     simulation->dark = true;
+    simulation->store_away = !simulation->calm;
     workers_vanish(simulation);
     simulation_after(simulation, DARK_US, end_dark, simulation);
 }
@@ -164,7 +165,6 @@ static void begin_dark(void *argument) {
 static void heal(void *argument) {
     Simulation *simulation = argument;
     simulation->faulty = false;
-    if (simulation->will_be_dark) begin_dark(simulation);
     simulation->store_away = false;
     simulation->crash_planned = false;
     simulation_note(simulation, "heal", 0, 0);
@@ -190,8 +190,7 @@ static void begin(Simulation *simulation, uint64_t seed, bool verbose) {
     list_init(&simulation->node_events);
     list_init(&simulation->fetches);
     simulation->calm = chance(simulation, 250);
-    simulation->will_be_dark = chance(simulation, 200);
-    simulation->slow = chance(simulation, 200);
+    simulation->slow = chance(simulation, 300);
     if (chance(simulation, 500)) simulation->page = (size_t)between(simulation, 1, 6);
     simulation->jobs_to_submit = (size_t)between(simulation, 5, 30);
     simulation->struck_us = simulation->now_us;
@@ -217,6 +216,8 @@ void simulation_run(Simulation *simulation, uint64_t seed, bool verbose) {
     begin(simulation, seed, verbose);
     int64_t calm_us = simulation->now_us + between(simulation, 20 * US_PER_S, 80 * US_PER_S);
     simulation_after(simulation, calm_us - simulation->now_us, heal, simulation);
+    int64_t dark_us = calm_us - simulation->now_us - between(simulation, 0, 4 * US_PER_S);
+    if (chance(simulation, 150)) simulation_after(simulation, dark_us, begin_dark, simulation);
     while (!simulation->failure[0] && !is_over(simulation)) {
         if (simulation->now_us > calm_us + CALM_MOST_US) break;
         step(simulation);

@@ -59,9 +59,8 @@ struct Simulation {
     /* faults */
     bool faulty; /* faults and misbehaviour are still allowed */
     bool calm;   /* this history has no faults of the store or the node at all */
-    bool will_be_dark;
-    bool dark;          /* every worker has vanished and nobody asks for anything */
-    bool slow;          /* a slow disk: much meets in one batch */
+    bool dark;   /* every worker has vanished and nobody asks for anything */
+    bool slow;   /* a slow disk: much meets in one batch */
     bool store_away;
     bool crash_planned;
     int64_t struck_us; /* the last time that the store failed, or ended failing */
@@ -145,7 +144,7 @@ void model_free(Model *model);
 void model_look(Model *model);          /* after each commit: what has changed was allowed to */
 void model_watch_waiting(Model *model); /* now and then: nothing waits that could run */
 void model_check_reaped(const Model *model); /* no worker for minutes: nothing runs */
-void model_end(Model *model);           /* everything acknowledged came to its end */
+void model_end(Model *model);                /* everything acknowledged came to its end */
 bool model_is_finished(const Model *model);
 /* Clients announce what they ask for and tell what they were answered. */
 void model_asked(Model *model, const JobKey *key, ActKind kind);

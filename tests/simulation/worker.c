@@ -208,8 +208,8 @@ static void on_run_end(void *argument) {
     RunEnd *end = argument;
     Worker *worker = end->worker;
     Simulation *simulation = worker->simulation;
-    bool same = end->generation == worker->generation && end->run->active &&
-                end->run->fence == end->fence;
+    bool same =
+        end->generation == worker->generation && end->run->active && end->run->fence == end->fence;
     if (!same) return;
     if (worker->frozen_us > simulation->now_us) {
         int64_t thaw_us = worker->frozen_us - simulation->now_us + between(simulation, 0, 5000);
@@ -233,11 +233,11 @@ static int64_t run_time_us(const Worker *worker, const Run *run) {
     return left_us > 0 ? left_us : 0;
 }
 
-static void begin_run(Worker *worker, Run *run) {
+static void plan_run_end(Worker *worker, Run *run, int64_t delay_us) {
     Simulation *simulation = worker->simulation;
     RunEnd *end = arena_new(&simulation->arena, RunEnd);
     *end = (RunEnd){worker, worker->generation, run, run->fence};
-    simulation_after(simulation, run_time_us(worker, run), on_run_end, end);
+    simulation_after(simulation, delay_us, on_run_end, end);
 }
 
 typedef struct Touching {
@@ -325,7 +325,7 @@ static void on_fetch_learned(void *argument) {
             simulation_fail(simulation, "fence %lld was handed out while another held the job",
                             (long long)run->fence);
         }
-        begin_run(worker, run);
+        plan_run_end(worker, run, run_time_us(worker, run));
     }
 }
 
@@ -413,12 +413,25 @@ static void forget_connection(Worker *worker) {
     if (worker->style == QUICK && worker->lease_us > until_us) worker->lease_us = until_us;
 }
 
+/* Some reports come just when the node takes the job away. */
+static void end_runs_with_lease(Worker *worker) {
+    Simulation *simulation = worker->simulation;
+    for (size_t r = 0; r < worker->slots; r++) {
+        Run *run = &worker->runs[r];
+        if (!run->active || worker->style != QUICK || chance(simulation, 500)) continue;
+        run->fails = chance(simulation, 500);
+        int64_t delay_us = SESSION_CLOSE_MS * US_PER_MS + between(simulation, -50, 700) * US_PER_MS;
+        plan_run_end(worker, run, delay_us);
+    }
+}
+
 static void hang_up(Worker *worker) {
     Simulation *simulation = worker->simulation;
     if (!worker->session) return;
     if (worker->fetch && list_holds(&worker->fetch->node)) hang_up_fetch(worker->fetch);
     engine_session_close(simulation->engine, worker->session);
     forget_connection(worker);
+    end_runs_with_lease(worker);
 }
 
 void workers_disconnect(Simulation *simulation) {
@@ -500,8 +513,13 @@ static void vanish(Worker *worker) {
 }
 
 void workers_vanish(Simulation *simulation) {
+    bool silently = chance(simulation, 500);
     for (size_t i = 0; i < simulation->worker_count; i++) {
-        vanish(&simulation->workers[i]);
+        if (silently) {
+            be_born(&simulation->workers[i]);
+        } else {
+            vanish(&simulation->workers[i]);
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-/* One connection to the SQLite file: opened with its settings, its prepared statements, and SQLite's result
- * codes as errors in words. A database belongs to one thread at a time. */
+/* One connection to the SQLite file: opened with its settings, its prepared statements, and
+ * SQLite's result codes as errors in words. A database belongs to one thread at a time. */
 #pragma once
 
 #include "base/error.h"

@@ -25,7 +25,7 @@ class Wire {
 
   /** Connects and reads the greeting; says HELLO unless `hello` is null. Throws when it is refused. */
   static async connect(port, hello = {}, { password, host = "127.0.0.1" } = {}) {
-    const socket = net.connect({ port, host, allowHalfOpen: true });
+    const socket = net.connect({ port, host });
     await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
     socket.setNoDelay(true);
     const wire = new Wire(socket);
