@@ -12,10 +12,13 @@ typedef struct JobList {
     JobFields fields;
 } JobList;
 
-/* `fields` asks for members that lists leave out, beside the usual ones. */
+/* `fields` names what is shown, those that lists leave out as well; the id always. */
 static void read_fields(const Exchange *exchange, FieldErrors *errors, JobFields *ret) {
     Str names = http_request_parameter(exchange->request, STR("fields"));
     *ret = job_fields_list();
+    if (!names.ptr) return;
+    *ret = 0;
+    (void)job_fields_add(ret, STR("id"));
     while (names.ptr) {
         Str name = str_trim(str_split(&names, ','));
         if (job_fields_add(ret, name)) continue;

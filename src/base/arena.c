@@ -100,7 +100,8 @@ Str arena_format(Arena *arena, const char *format, ...) {
     va_start(arguments, format);
     va_list again;
     va_copy(again, arguments);
-    int len = vsnprintf(NULL, 0, format, arguments);
+    char nothing[1];
+    int len = vsnprintf(nothing, sizeof nothing, format, arguments);
     va_end(arguments);
     check(len >= 0);
     char *text = arena_alloc(arena, (size_t)len + 1);

@@ -55,6 +55,9 @@ static void park(FetchState *state) {
 }
 
 static void state_free(FetchState *state) {
+    for (size_t i = 0; i < state->slot_count; i++) {
+        state->slots[i].queue->users--;
+    }
     free(state->taken);
     free(state);
 }
@@ -106,8 +109,6 @@ static void fetch_taken(FetchState *state) {
         state->where = FETCH_CLAIMING;
         claim(engine, state->taken, state->taken_count, state->fetch->worker,
               state->fetch->grace_ms, on_claimed, state);
-    } else if (engine->draining || state->fetch->until_us <= engine_now_us(engine)) {
-        fetch_answer(state, NULL, 0, NULL);
     } else {
         park(state);
     }
@@ -138,6 +139,8 @@ static void fetch_take(FetchState *state) {
         size_t want = state->fetch->max - state->taken_count;
         EngineQueue *queue = state->slots[state->at].queue;
         if (want == 0) break;
+        /* a later queue must not go before one of which nobody knows yet */
+        if (!queue->known && state->taken_count == 0) break;
         if (!queue->paused && !engine->draining && broker_ready(engine->broker, queue->name) > 0) {
             state->answered = state->returned = false;
             broker_take(engine->broker, queue->name, want, engine_now_us(engine), on_taken, state);
@@ -159,7 +162,9 @@ void engine_fetch(Engine *engine, Fetch *fetch) {
     state->slot_count = count;
     state->taken = alloc_zero(fetch->max, sizeof *state->taken);
     for (size_t i = 0; i < count; i++) {
-        state->slots[i] = (FetchSlot){.state = state, .queue = queue_get(engine, fetch->queues[i])};
+        EngineQueue *queue = queue_get(engine, fetch->queues[i]);
+        queue->users++;
+        state->slots[i] = (FetchSlot){.state = state, .queue = queue};
     }
     fetch->state = state;
     /* It waits at least one round: an answer never comes from inside the call. */
@@ -193,19 +198,24 @@ void dispatch_queue(EngineQueue *queue) {
            broker_ready(engine->broker, queue->name) > 0) {
         FetchSlot *slot = container_of(list_first(&queue->waiting), FetchSlot, node);
         FetchState *state = slot->state;
-        size_t before = broker_ready(engine->broker, queue->name);
+        size_t parked = engine->fetches_parked;
         unpark(state);
         fetch_take(state);
         /* the figure is a hint: when nothing could be taken, stop instead of asking for ever */
-        if (broker_ready(engine->broker, queue->name) >= before) return;
+        if (engine->fetches_parked >= parked) return;
     }
 }
 
-void dispatch_all(Engine *engine) {
-    size_t at = 0;
-    EngineQueue *queue;
-    while ((queue = map_next(&engine->queues, &at))) {
-        dispatch_queue(queue);
+void dispatch_again(EngineQueue *queue) {
+    size_t count = 0;
+    list_each(&queue->waiting, node) {
+        count++;
+    }
+    /* those that park again go to the end of the list */
+    while (count-- > 0 && !list_is_empty(&queue->waiting)) {
+        FetchSlot *slot = container_of(list_first(&queue->waiting), FetchSlot, node);
+        unpark(slot->state);
+        fetch_take(slot->state);
     }
 }
 

@@ -10,10 +10,9 @@
 static int64_t start_duty(Engine *engine, int64_t now_us);
 
 const Duty engine_duties[] = {
-    {"start", start_duty},
-    {"promote", promote_duty}, {"fetch-timeout", fetch_timeout_duty},
-    {"session", session_duty}, {"look", look_duty},
-    {"count", count_duty},     {"sweep", sweep_duty},
+    {"start", start_duty},     {"promote", promote_duty}, {"fetch-timeout", fetch_timeout_duty},
+    {"session", session_duty}, {"look", look_duty},       {"count", count_duty},
+    {"sweep", sweep_duty},
 };
 const size_t engine_duty_count = LENGTH(engine_duties);
 

@@ -251,6 +251,9 @@ size_t engine_session_take_cancels(Engine *engine, Session *session, Arena *aren
 void engine_session_park(Engine *engine, Session *session, void (*wake)(void *context),
                          void *context);
 
+/* Takes that parked beat out, if it is still the one, without calling it. */
+void engine_session_unpark(Session *session, const void *context);
+
 typedef struct SessionView {
     Str worker, info;
     SessionState state;

@@ -18,6 +18,8 @@ typedef struct EngineQueue {
     bool paused;
     bool reading[2]; /* a refill of that WindowSet is under way */
     bool sweeping;
+    bool known;   /* its window was read once (or could not be): whether it is empty is certain */
+    size_t users; /* fetches that name it, parked or not */
     HeapNode promote; /* when its next delayed job falls due */
 } EngineQueue;
 
@@ -60,7 +62,6 @@ struct Engine {
     Heap fetch_deadlines;
     size_t fetches_parked;
     Map sessions;
-    bool sessions_dirty, sessions_writing;
     Map watches;
     Map revoked;
 
@@ -89,6 +90,8 @@ void watch_done(Engine *engine);
 /* queue.c */
 EngineQueue *queue_find(Engine *engine, Str name);
 EngineQueue *queue_get(Engine *engine, Str name); /* adds it; reads its window from the store */
+/* Forgets it where nobody needs it: the broker and the store know its jobs. true: it is gone. */
+bool queue_drop_if_idle(EngineQueue *queue);
 void queues_done(Engine *engine);
 
 /* refill.c */
@@ -97,7 +100,9 @@ int64_t sweep_duty(Engine *engine, int64_t now_us);
 
 /* dispatch.c */
 void dispatch_queue(EngineQueue *queue); /* hands ready jobs to parked fetches */
-void dispatch_all(Engine *engine);
+/* The same for every parked fetch of this queue, whatever queue of theirs has work: they waited to know
+ * whether this one has. */
+void dispatch_again(EngineQueue *queue);
 int64_t fetch_timeout_duty(Engine *engine, int64_t now_us);
 void fetches_refuse_all(Engine *engine);
 
@@ -130,6 +135,8 @@ const SessionRow *session_row(const Session *session);
 /* reap.c, expire.c, prune.c, count.c */
 void reap_session(Engine *engine, Session *session, bool forget);
 void session_reaped(Engine *engine, Str worker, bool forget);
+/* The next page of a reaping, unless the worker was heard meanwhile. */
+void session_reap_on(Engine *engine, Str worker);
 int64_t look_duty(Engine *engine,
                   int64_t now_us); /* asks the store what is overdue and starts that */
 void reap_overdue(Engine *engine);

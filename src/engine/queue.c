@@ -21,7 +21,18 @@ EngineQueue *queue_get(Engine *engine, Str name) {
     map_put(&engine->queues, queue->name, queue);
     refill(queue, WINDOW_READY);
     refill(queue, WINDOW_DELAYED);
+    queue->known = !queue->reading[WINDOW_READY]; /* the broker had its window already */
+    promote_at(queue, engine_now_us(engine));     /* what fell due while nobody asked */
     return queue;
+}
+
+bool queue_drop_if_idle(EngineQueue *queue) {
+    bool reading = queue->reading[WINDOW_READY] || queue->reading[WINDOW_DELAYED];
+    if (queue->users > 0 || queue->paused || queue->sweeping || reading) return false;
+    heap_remove(&queue->engine->promotions, &queue->promote);
+    map_remove(&queue->engine->queues, queue->name);
+    free(queue);
+    return true;
 }
 
 void queues_done(Engine *engine) {

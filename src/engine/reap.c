@@ -16,7 +16,8 @@ typedef struct Reap {
     Engine *engine;
     Arena arena;
     SessionRow session; /* its worker absent: whoever is overdue */
-    bool forget;
+    bool forget;        /* the session's row too, once nothing is left to lose */
+    bool forgot;
     Ask *ask;
     Ask **owners; /* per row of `ask`: the session of its worker */
     size_t lost, timed_out;
@@ -46,8 +47,8 @@ static Step session_step(Operation *operation, Batch *batch) {
         }
     }
     bool all = reap->ask->count < REAP_PAGE;
-    if (all && reap->forget) batch_session(batch, &reap->session, /* forget= */ true);
-    reap->forget = reap->forget && all;
+    reap->forgot = all && reap->forget;
+    if (reap->forgot) batch_session(batch, &reap->session, /* forget= */ true);
     return STEP_LAST;
 }
 
@@ -64,10 +65,9 @@ static void session_done(Operation *operation) {
     bool more = committed && reap->ask->count == REAP_PAGE;
     if (more) {
         /* the next page at once */
-        Session *session = engine_session_find(reap->engine, reap->session.worker);
-        if (session) reap_session(reap->engine, session, /* forget= */ true);
+        session_reap_on(reap->engine, reap->session.worker);
     } else {
-        session_reaped(reap->engine, reap->session.worker, committed && reap->forget);
+        session_reaped(reap->engine, reap->session.worker, committed && reap->forgot);
     }
     arena_done(&reap->arena);
     free(reap);
@@ -142,7 +142,11 @@ static void overdue_settle(Operation *operation, const Batch *batch) {
 
 static void overdue_done(Operation *operation) {
     Reap *reap = container_of(operation, Reap, operation);
-    if (operation->error.err == OK) reap_count(reap);
+    if (operation->error.err == OK) {
+        reap_count(reap);
+        bool full = reap->ask->count == REAP_PAGE;
+        if (full) duty_wake(reap->engine, look_duty, engine_now_us(reap->engine));
+    }
     reap->engine->overdue = false;
     arena_done(&reap->arena);
     free(reap);

@@ -38,6 +38,10 @@ static void on_refill(Query *query) {
     bool failed = query->outcome != OK;
     broker_refill_end(engine->broker, queue->name, read->set, failed ? NULL : query->hints,
                       query->count, failed ? false : !query->more, now_us);
+    if (read->set == WINDOW_READY && !queue->known) {
+        queue->known = true;
+        dispatch_again(queue);
+    }
     if (!failed) {
         if (read->set == WINDOW_DELAYED) promote_at(queue, now_us);
         dispatch_queue(queue);
@@ -120,7 +124,7 @@ int64_t sweep_duty(Engine *engine, int64_t now_us) {
     size_t at = 0;
     EngineQueue *queue;
     while ((queue = map_next(&engine->queues, &at))) {
-        if (queue->sweeping) continue;
+        if (queue_drop_if_idle(queue) || queue->sweeping) continue;
         refill(queue, WINDOW_READY);
         refill(queue, WINDOW_DELAYED);
         queue->sweeping = true;

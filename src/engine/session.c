@@ -81,7 +81,6 @@ void sessions_forget_all(Engine *engine) {
     while ((session = map_next(&engine->sessions, &at))) {
         session->dirty = session->row.lease_ms > 0;
     }
-    engine->sessions_dirty = true;
     duty_wake(engine, session_duty, engine_now_us(engine));
 }
 
@@ -89,11 +88,7 @@ Session *engine_session_find(Engine *engine, Str worker) {
     return map_get(&engine->sessions, worker);
 }
 
-static void mark(Engine *engine, Session *session) {
-    session->dirty = true;
-    engine->sessions_dirty = true;
-    duty_wake(engine, session_duty, engine_now_us(engine));
-}
+static void write_one(Engine *engine, Session *session);
 
 static void wake(Session *session) {
     void (*function)(void *) = session->wake;
@@ -111,14 +106,18 @@ Session *engine_session_open(Engine *engine, const SessionInfo *info) {
     if (session->connections == 0) {
         session->state = session->told = SESSION_RUNNING;
         session->row.quick = info->quick;
-        if (info->quick) session->row.lease_ms = LEASE_QUICK_MS;
+    }
+    /* one opted-in connection is enough: the worker knows of leases and cancels */
+    if (info->quick) {
+        session->row.quick = true;
+        session->row.lease_ms = LEASE_QUICK_MS;
     }
     session->connections++;
     session->row.closed_us = 0;
     session->row.seen_us = now_us;
     /* without a lease there is nothing that a restart must know: its jobs have their own
      * deadlines */
-    if (session->row.lease_ms > 0) mark(engine, session);
+    if (session->row.lease_ms > 0) write_one(engine, session);
     return session;
 }
 
@@ -127,7 +126,7 @@ void engine_session_beat(Engine *engine, Session *session, int64_t rss_kb) {
     if (rss_kb >= 0) session->rss_kb = rss_kb;
     if (session->row.lease_ms == 0) {
         session->row.lease_ms = LEASE_PLAIN_MS;
-        mark(engine, session);
+        write_one(engine, session);
     }
 }
 
@@ -137,7 +136,7 @@ void engine_session_close(Engine *engine, Session *session) {
     session->row.closed_us = engine_now_us(engine);
     session->wake = NULL;
     if (session->row.lease_ms > 0) {
-        mark(engine, session);
+        write_one(engine, session);
     } else {
         map_remove(&engine->sessions, session->row.worker);
         session_free(session);
@@ -193,6 +192,10 @@ void engine_session_park(Engine *engine, Session *session, void (*function)(void
     if (function && !list_is_empty(&session->cancels)) wake(session);
 }
 
+void engine_session_unpark(Session *session, const void *context) {
+    if (session->wake_context == context) session->wake = NULL;
+}
+
 void engine_sessions_each(Engine *engine, void (*visit)(void *context, const SessionView *view),
                           void *context) {
     size_t at = 0;
@@ -233,11 +236,10 @@ static Step write_step(Operation *operation, Batch *batch) {
 static void write_done(Operation *operation) {
     SessionsWrite *write = container_of(operation, SessionsWrite, operation);
     Engine *engine = write->engine;
-    engine->sessions_writing = false;
     if (operation->error.err != OK) {
         for (size_t i = 0; i < write->count; i++) {
             Session *session = engine_session_find(engine, write->rows[i].worker);
-            if (session) session->dirty = engine->sessions_dirty = true;
+            if (session) session->dirty = true;
         }
     }
     arena_done(&write->arena);
@@ -246,35 +248,53 @@ static void write_done(Operation *operation) {
 
 static const OperationKind write_kind = {.name = "sessions", .step = write_step, .first = true};
 
-static void write_dirty(Engine *engine, int64_t now_us) {
-    if (engine->sessions_writing) return;
+static SessionsWrite *write_new(Engine *engine, size_t most) {
     SessionsWrite *write = alloc_zero(1, sizeof *write);
-    write->rows = arena_zero(&write->arena, engine->sessions.count, sizeof *write->rows);
+    write->engine = engine;
+    write->rows = arena_zero(&write->arena, most, sizeof *write->rows);
+    return write;
+}
+
+static void write_add(SessionsWrite *write, Session *session) {
+    session->dirty = false;
+    session->written_us = session->row.seen_us;
+    SessionRow *row = &write->rows[write->count++];
+    *row = session->row;
+    row->worker = arena_str(&write->arena, row->worker);
+    row->info = arena_str(&write->arena, row->info);
+}
+
+static void write_submit(SessionsWrite *write) {
+    write->operation.kind = &write_kind;
+    write->operation.done = write_done;
+    write->operation.weight = write->count;
+    pipeline_submit(write->engine, &write->operation);
+}
+
+/* At once, so that a session is in the store no later than the first job that it claims: a crash
+ * between would leave a job running that belongs to nobody. */
+static void write_one(Engine *engine, Session *session) {
+    SessionsWrite *write = write_new(engine, 1);
+    write_add(write, session);
+    write_submit(write);
+}
+
+/* What was heard lately, and what could not be written. */
+static void write_stale(Engine *engine, int64_t now_us) {
+    SessionsWrite *write = write_new(engine, engine->sessions.count);
     size_t at = 0;
     Session *session;
     while ((session = map_next(&engine->sessions, &at))) {
         bool stale = session->row.seen_us > session->written_us &&
                      now_us - session->written_us > WRITE_EVERY_US;
-        if (!session->dirty && !stale) continue;
-        session->dirty = false;
-        session->written_us = session->row.seen_us;
-        SessionRow *row = &write->rows[write->count++];
-        *row = session->row;
-        row->worker = arena_str(&write->arena, row->worker);
-        row->info = arena_str(&write->arena, row->info);
+        if (session->dirty || stale) write_add(write, session);
     }
-    engine->sessions_dirty = false;
-    if (write->count == 0) {
-        arena_done(&write->arena);
-        free(write);
+    if (write->count > 0) {
+        write_submit(write);
         return;
     }
-    engine->sessions_writing = true;
-    write->engine = engine;
-    write->operation.kind = &write_kind;
-    write->operation.done = write_done;
-    write->operation.weight = write->count;
-    pipeline_submit(engine, &write->operation);
+    arena_done(&write->arena);
+    free(write);
 }
 
 /* ---- who is gone ---- */
@@ -307,7 +327,17 @@ void session_reaped(Engine *engine, Str worker, bool forget) {
         session_free(session);
     } else if (forget) {
         /* it came back meanwhile: what was just deleted is to be written again */
-        mark(engine, session);
+        write_one(engine, session);
+    }
+}
+
+void session_reap_on(Engine *engine, Str worker) {
+    Session *session = engine_session_find(engine, worker);
+    if (!session) return;
+    if (gone_at(engine, session) > engine_now_us(engine)) {
+        session->reaping = false;
+    } else {
+        reap_session(engine, session, session->connections == 0);
     }
 }
 
@@ -320,7 +350,7 @@ int64_t session_duty(Engine *engine, int64_t now_us) {
         session->reaping = true;
         reap_session(engine, session, session->connections == 0);
     }
-    write_dirty(engine, now_us);
+    if (engine->store_up) write_stale(engine, now_us);
     return next_us;
 }
 

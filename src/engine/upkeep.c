@@ -21,7 +21,8 @@ typedef struct Upkeep {
 static void upkeep_done(Operation *operation) {
     Upkeep *upkeep = container_of(operation, Upkeep, operation);
     *upkeep->busy = false;
-    bool full = upkeep->ask && upkeep->ask->count == UPKEEP_PAGE;
+    bool full = (upkeep->ask && upkeep->ask->count == UPKEEP_PAGE) ||
+                (upkeep->ask_dead && upkeep->ask_dead->count == UPKEEP_PAGE);
     if (operation->error.err == OK && full) {
         duty_wake(upkeep->engine, look_duty, engine_now_us(upkeep->engine) + LOOK_EVERY_US / 20);
     }

@@ -8,6 +8,7 @@ enum { BEAT_WAIT_MAX_MS = 10000 }; /* so that a parked beat still renews the lea
 
 typedef struct BeatCall {
     Call *call;
+    Session *session; /* outlives the call: its connection is closed after its calls */
     LoopTimer timer;
     bool over;
 } BeatCall;
@@ -29,9 +30,7 @@ static void answer_parked(Call *call) {
     Buf buf;
     buf_init(&buf, 16 * 1024 * 1024);
     beat_reply_write(&buf, &reply);
-    reply_bulk(call_reply(call), buf_str(&buf));
-    buf_done(&buf);
-    call_done(call);
+    call_bulk(call, &buf);
 }
 
 static void beat_over(BeatCall *beat) {
@@ -54,6 +53,7 @@ static void on_timer(void *owner) {
 static void beat_cancel(Call *call) {
     BeatCall *beat = call->state;
     loop_timer_cancel(&beat->timer);
+    engine_session_unpark(beat->session, beat);
     beat->over = true;
     call_done(call);
 }
@@ -106,6 +106,7 @@ void verb_beat(Call *call) {
     }
     BeatCall *beat = arena_new(&call->arena, BeatCall);
     beat->call = call;
+    beat->session = peer->session;
     call->state = beat;
     int64_t wait_ms = request.wait_ms < BEAT_WAIT_MAX_MS ? request.wait_ms : BEAT_WAIT_MAX_MS;
     loop_timer_init(&beat->timer, call->gateway->loop, on_timer, beat);

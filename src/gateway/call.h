@@ -71,6 +71,11 @@ void call_ok(Call *call);
 void call_error(Call *call, const Error *error);
 void call_fail(Call *call, const char *format, ...) printf_like(2, 3);
 
+/* The reply is this bulk; frees it. What outgrew its buffer is an error, never half a document. */
+void call_bulk(Call *call, Buf *buf);
+/* The token's queues include this one. */
+bool call_sees(const Call *call, Str queue);
+
 /* A lease as this call's peer reports it. */
 Lease peer_lease(const Peer *peer, int64_t fence);
 Lease call_lease(const Call *call, int64_t fence);
@@ -101,3 +106,5 @@ void verb_again(Call *call);
 
 /* hello.c: the first line. false: close the connection without a word. */
 bool peer_hello(Peer *peer, Str line);
+/* The session's token has not expired and not been revoked meanwhile. */
+bool peer_is_trusted(const Peer *peer);

@@ -9,6 +9,7 @@ enum {
     FETCH_QUEUES_MAX = TAKE_QUEUES_MAX,
     GRACE_MS = 15000, /* behind the timeout of an opted-in worker: its grace of 10 s and 5 s */
     TAKE_BYTES_MAX = 8 * 1024 * 1024,
+    TAKE_AT_ONCE = 256, /* how large the jobs are is known only once they are claimed */
 };
 
 typedef struct FetchCall {
@@ -68,6 +69,12 @@ static void fetch_cancel(Call *call) {
     call_done(call);
 }
 
+/* Other names count as empty queues. */
+static bool is_served(const Call *call, Str queue) {
+    return queue.len <= LIMIT_QUEUE && !str_starts_with(queue, STR("takt.")) &&
+           call_sees(call, queue);
+}
+
 static void fetch_begin(Call *call, const Str *queues, size_t count, size_t max, int64_t wait_us,
                         bool many) {
     Peer *peer = call->peer;
@@ -108,7 +115,7 @@ void verb_fetch(Call *call) {
     Str *queues = arena_zero(&call->arena, max, sizeof *queues);
     while (rest.ptr) {
         Str name = str_split(&rest, ' ');
-        if (name.len > 0 && name.len <= LIMIT_QUEUE && !str_starts_with(name, STR("takt."))) {
+        if (name.len > 0 && is_served(call, name)) {
             queues[count++] = name;
         }
     }
@@ -129,12 +136,12 @@ void verb_take(Call *call) {
     size_t count = 0;
     for (size_t i = 0; i < request.queue_count; i++) {
         Str name = request.queues[i];
-        bool bound = access_sees_queue(&call->peer->principal, name);
-        if (bound && name.len <= LIMIT_QUEUE && !str_starts_with(name, STR("takt."))) {
+        if (is_served(call, name)) {
             request.queues[count++] = name;
         }
     }
     engine_session_beat(call->gateway->engine, call->peer->session, -1);
-    fetch_begin(call, request.queues, count, (size_t)request.n, request.wait_ms * 1000,
+    size_t n = request.n < TAKE_AT_ONCE ? (size_t)request.n : TAKE_AT_ONCE;
+    fetch_begin(call, request.queues, count, n, request.wait_ms * 1000,
                 /* many= */ true);
 }

@@ -61,6 +61,21 @@ void call_done(Call *call) {
     if (!peer->closing) peer_read(peer);
 }
 
+void call_bulk(Call *call, Buf *buf) {
+    if (buf->overflow) {
+        reply_error(call_reply(call), "ERR", STR("the reply is larger than can be sent"));
+    } else {
+        reply_bulk(call_reply(call), buf_str(buf));
+    }
+    buf_done(buf);
+    call_done(call);
+}
+
+bool call_sees(const Call *call, Str queue) {
+    /* without a connection there is nobody left to show anything to */
+    return call->peer && access_sees_queue(&call->peer->principal, queue);
+}
+
 void call_ok(Call *call) {
     reply_ok(call_reply(call));
     call_done(call);
@@ -119,6 +134,10 @@ static void run_call(Peer *peer, const Verb *verb, const Command *command) {
 static bool take_line(Peer *peer, Str line) {
     if (!peer->greeted) {
         if (!peer_hello(peer, line)) connection_close(peer->connection);
+        return true;
+    }
+    if (!peer_is_trusted(peer)) {
+        connection_close(peer->connection);
         return true;
     }
     Command command = command_split(line);

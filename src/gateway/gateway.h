@@ -18,7 +18,8 @@ typedef struct GatewayOptions {
     bool allow_flush;
     size_t max_connections;
     size_t max_line; /* bytes of one command */
-    size_t max_args; /* bytes of a job's args */
+    size_t max_args; /* bytes of a job's args, and of its custom */
+    size_t max_bulk; /* jobs of one PUSHB */
     TokenKeys *tokens;
     const char *version; /* of Takt, for INFO */
 } GatewayOptions;

@@ -40,11 +40,20 @@ static Str describe(Peer *peer, const Hello *hello) {
     return info;
 }
 
+bool peer_is_trusted(const Peer *peer) {
+    const Principal *principal = &peer->principal;
+    if (!principal->token_id.ptr) return true;
+    bool expired = principal->expires_at_us > 0 && principal->expires_at_us <= clock_real_us();
+    return !expired && !engine_token_is_revoked(peer->gateway->engine, principal->token_id);
+}
+
 static bool authenticate(Peer *peer, const Hello *hello) {
     Gateway *gateway = peer->gateway;
     if (hello->token.ptr) {
         TokenVerdict verdict = token_verify(gateway->options.tokens, hello->token, clock_real_us(),
                                             &peer->arena, &peer->principal);
+        bool revoked = verdict == TOKEN_VALID && !peer_is_trusted(peer);
+        if (revoked) verdict = TOKEN_REVOKED;
         if (verdict == TOKEN_VALID) return true;
         metric_add(METRIC_AUTH_FAILURES, LABELS(str_from(token_verdict_name(verdict))), 1);
         Error error;

@@ -93,10 +93,20 @@ static void put_server(JsonWriter *writer, const Gateway *gateway) {
     json_end_object(writer);
 }
 
+/* Only the queues that the caller's token is for. */
+static void keep_seen(const Call *call, Query *query) {
+    size_t count = 0;
+    for (size_t i = 0; i < query->count; i++) {
+        if (call_sees(call, query->queues[i].name)) query->queues[count++] = query->queues[i];
+    }
+    query->count = count;
+}
+
 static void info_read(Query *query) {
     QueuesRead *read = container_of(query, QueuesRead, query);
     if (read_failed(read)) return;
     Call *call = read->call;
+    keep_seen(call, query);
     EngineStats stats = engine_stats(call->gateway->engine);
     char now[TIME_TEXT_SIZE];
     time_format(clock_real_us(), now);
@@ -110,10 +120,8 @@ static void info_read(Query *query) {
     put_faktory(&writer, query, &stats);
     put_server(&writer, call->gateway);
     json_end_object(&writer);
-    reply_bulk(call_reply(call), buf_str(&buf));
-    buf_done(&buf);
     arena_done(&query->arena);
-    call_done(call);
+    call_bulk(call, &buf);
 }
 
 void verb_info(Call *call) {
@@ -134,6 +142,10 @@ static void flush_done(Operation *operation) {
 void verb_flush(Call *call) {
     if (!call->gateway->options.allow_flush) {
         call_fail(call, "FLUSH erases everything; it is only there with protocol.allow_flush");
+        return;
+    }
+    if (call->peer->principal.queue_count > 0) {
+        call_fail(call, "forbidden: FLUSH erases every queue, the token is for some");
         return;
     }
     Operation *operation = arena_new(&call->arena, Operation);

@@ -72,6 +72,18 @@ static Err read_mutation(Call *call, MassRequest *ret, Error *error) {
     return filter.text.ptr && !clear ? read_filter(filter, &call->arena, &ret->filter, error) : OK;
 }
 
+/* The token's queues, copied: the act goes on when the connection closes. */
+static void bind_to_queues(Call *call, JobFilter *ret) {
+    const Principal *principal = &call->peer->principal;
+    if (principal->queue_count == 0) return;
+    Str *globs = arena_zero(&call->arena, principal->queue_count, sizeof *globs);
+    for (size_t i = 0; i < principal->queue_count; i++) {
+        globs[i] = arena_str(&call->arena, principal->queues[i]);
+    }
+    ret->queue_globs = globs;
+    ret->queue_glob_count = principal->queue_count;
+}
+
 void verb_mutate(Call *call) {
     MutateCall *state = arena_new(&call->arena, MutateCall);
     state->call = call;
@@ -80,6 +92,7 @@ void verb_mutate(Call *call) {
         call_error(call, &error);
         return;
     }
+    bind_to_queues(call, &state->mass.filter);
     state->mass.done = mutate_done;
     engine_act_on_all(call->gateway->engine, &state->mass);
 }

@@ -28,13 +28,19 @@ static Push *push_new(Call *call, size_t count) {
     return push;
 }
 
+static Err take_job(const Call *call, const WireJob *wire, Job *ret, Error *error) {
+    TRY(wire_to_job(wire, call->gateway->options.max_args, ret, error));
+    if (call_sees(call, ret->queue)) return OK;
+    return error_set(error, ERR_DENIED, "forbidden: the token is not for queue '" STR_FMT "'",
+                     STR_ARG(ret->queue));
+}
+
 void verb_push(Call *call) {
     WireJob wire;
     Error error;
     Push *push = push_new(call, 1);
     if (wire_job_parse(call->argument, &call->arena, &wire, &error) != OK ||
-        wire_to_job(&wire, call->gateway->options.max_args, &push->request.items[0].job, &error) !=
-            OK) {
+        take_job(call, &wire, &push->request.items[0].job, &error) != OK) {
         call_error(call, &error);
         return;
     }
@@ -48,18 +54,17 @@ static void bulk_done(Operation *operation) {
     Call *call = push->call;
     json_end_object(&push->writer);
     if (operation->error.err != OK) {
-        reply_error(call_reply(call), "ERR", str_from(operation->error.message));
+        buf_done(&push->refused);
+        call_error(call, &operation->error);
     } else {
-        reply_bulk(call_reply(call), buf_str(&push->refused));
+        call_bulk(call, &push->refused);
     }
-    buf_done(&push->refused);
-    call_done(call);
 }
 
 static Err read_one(Call *call, Json object, WireJob *wire, Job *ret, Error *error) {
     TRY(wire_job_read(object, &call->arena, wire, error));
     TRY(wire_job_check(wire, error));
-    return wire_to_job(wire, call->gateway->options.max_args, ret, error);
+    return take_job(call, wire, ret, error);
 }
 
 /* The good jobs are kept, the others are named with what is wrong: jid → error. */
@@ -70,7 +75,11 @@ void verb_push_bulk(Call *call) {
         call_fail(call, "invalid JSON: PUSHB needs an array of jobs");
         return;
     }
-    size_t count = json_count(list);
+    size_t count = json_count(list), most = call->gateway->options.max_bulk;
+    if (count > most) {
+        call_fail(call, "PUSHB takes at most %zu jobs, got %zu", most, count);
+        return;
+    }
     Push *push = push_new(call, count);
     buf_init(&push->refused, 16 * 1024 * 1024);
     push->writer = json_writer(&push->refused);

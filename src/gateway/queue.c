@@ -3,6 +3,8 @@
 
 #include "base/time.h"
 
+enum { QUEUE_NAMES_MAX = 1000 };
+
 typedef enum QueueVerb { QUEUE_PAUSE, QUEUE_RESUME, QUEUE_REMOVE, QUEUE_LATENCY } QueueVerb;
 
 typedef struct QueueCall {
@@ -69,15 +71,16 @@ static void write_latency(QueueCall *state) {
         double seconds = 0;
         for (size_t k = 0; k < query->count; k++) {
             const QueueInfo *queue = &query->queues[k];
-            if (!str_eq(queue->name, state->names[i]) || queue->oldest_pending_us == 0) continue;
+            bool meant =
+                str_eq(queue->name, state->names[i]) && call_sees(state->call, queue->name);
+            if (!meant || queue->oldest_pending_us == 0) continue;
             seconds = (double)(query->now_us - queue->oldest_pending_us) / (double)US_PER_S;
         }
         json_write_key(&writer, state->names[i]);
         json_write_double(&writer, seconds > 0 ? seconds : 0);
     }
     json_end_object(&writer);
-    reply_bulk(call_reply(state->call), buf_str(&buf));
-    buf_done(&buf);
+    call_bulk(state->call, &buf);
 }
 
 /* Only queues that exist; their names outlive the query. */
@@ -91,6 +94,7 @@ static void keep_known(QueueCall *state) {
         for (size_t k = 0; k < state->count && !wanted; k++) {
             wanted = str_eq(state->names[k], query->queues[i].name);
         }
+        wanted = wanted && call_sees(state->call, query->queues[i].name);
         if (wanted) known[count++] = arena_str(arena, query->queues[i].name);
     }
     state->names = known;
@@ -106,9 +110,9 @@ static void queues_read(Query *query) {
         return;
     }
     if (state->verb == QUEUE_LATENCY) {
+        Arena read = query->arena;
         write_latency(state);
-        arena_done(&query->arena);
-        call_done(state->call);
+        arena_done(&read);
         return;
     }
     keep_known(state);
@@ -132,12 +136,16 @@ void verb_queue(Call *call) {
     QueueCall *state = arena_new(&call->arena, QueueCall);
     state->call = call;
     state->verb = (QueueVerb)verb;
-    state->names = arena_zero(&call->arena, call->argument.len + 1, sizeof(Str));
-    while (rest.ptr) {
+    state->names = arena_zero(&call->arena, QUEUE_NAMES_MAX, sizeof(Str));
+    while (rest.ptr && state->count < QUEUE_NAMES_MAX) {
         Str name = str_split(&rest, ' ');
         if (name.len == 0) continue;
         state->all |= str_eq(name, STR("*"));
         state->names[state->count++] = name;
+    }
+    if (rest.ptr) {
+        call_fail(call, "QUEUE takes at most %d names", QUEUE_NAMES_MAX);
+        return;
     }
     if (state->count == 0 || (state->all && verb == QUEUE_LATENCY)) {
         call_fail(call, state->all ? "QUEUE LATENCY does not support wildcards"

@@ -110,7 +110,7 @@ void verb_fail(Call *call) {
 
 /* ---- opted in ---- */
 
-static void write_answers(Buf *reply, const Str *jids, const OutcomeResult *answers, size_t count) {
+static void write_answers(Call *call, const Str *jids, const OutcomeResult *answers, size_t count) {
     static const char *const words[] = {
         [OUTCOME_OK] = "OK", [OUTCOME_STALE] = "STALE", [OUTCOME_UNKNOWN_JOB] = "STALE"};
     Buf buf;
@@ -122,8 +122,7 @@ static void write_answers(Buf *reply, const Str *jids, const OutcomeResult *answ
         json_write_string(&writer, str_from(words[answers[i]]));
     }
     json_end_object(&writer);
-    reply_bulk(reply, buf_str(&buf));
-    buf_done(&buf);
+    call_bulk(call, &buf);
 }
 
 static void done_done(Operation *operation) {
@@ -140,8 +139,7 @@ static void done_done(Operation *operation) {
         jids[i] = state->entries[i].jid;
         answers[i] = state->request.outcomes[i].answer;
     }
-    write_answers(call_reply(call), jids, answers, count);
-    call_done(call);
+    write_answers(call, jids, answers, count);
 }
 
 static JobOutcome outcome_from(const Call *call, const Outcome *entry) {

@@ -44,9 +44,7 @@ static void extend_done(Operation *operation) {
         }
     }
     json_end_object(&writer);
-    reply_bulk(call_reply(call), buf_str(&buf));
-    buf_done(&buf);
-    call_done(call);
+    call_bulk(call, &buf);
 }
 
 void verb_extend(Call *call) {
@@ -167,6 +165,8 @@ static void track_read(Query *query) {
         call_error(call, &error);
         return;
     }
+    bool hidden = query->count > 0 && !call_sees(call, query->jobs[0].queue);
+    if (hidden) query->count = 0;
     Json progress = {0};
     if (query->count > 0 && query->jobs[0].progress.ptr &&
         json_check(query->jobs[0].progress, &progress, NULL) != OK) {
@@ -185,10 +185,8 @@ static void track_read(Query *query) {
     Json updated = json_member(progress, STR("updated_at"));
     json_put_raw(&writer, "updated_at", updated.text.ptr ? updated.text : STR("\"\""));
     json_end_object(&writer);
-    reply_bulk(call_reply(call), buf_str(&buf));
-    buf_done(&buf);
     arena_done(&query->arena);
-    call_done(call);
+    call_bulk(call, &buf);
 }
 
 static void track_get(Call *call, Str jid) {

@@ -42,9 +42,7 @@ void verb_caps(Call *call) {
         json_write_string(&writer, str_from(names[i]));
     }
     json_end_array(&writer);
-    reply_bulk(call_reply(call), buf_str(&buf));
-    buf_done(&buf);
-    call_done(call);
+    call_bulk(call, &buf);
 }
 
 void verb_again(Call *call) {

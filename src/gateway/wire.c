@@ -36,6 +36,10 @@ Err wire_to_job(const WireJob *wire, size_t max_args, Job *ret, Error *error) {
         return error_set(error, ERR_LIMIT, "args of %zu bytes are larger than the %zu allowed",
                          job.args.len, max_args);
     }
+    if (wire->custom.text.len > max_args) {
+        return error_set(error, ERR_LIMIT, "custom of %zu bytes is larger than the %zu allowed",
+                         wire->custom.text.len, max_args);
+    }
     job.priority = wire->priority;
     job.retry = retry_from_wire(wire->retry);
     int64_t reserve_s = wire->reserve_for < RESERVE_MIN_S ? RESERVE_MIN_S : wire->reserve_for;

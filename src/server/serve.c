@@ -251,6 +251,7 @@ static Err open_gateway(Node *node, Error *error) {
         .max_connections = (size_t)config->limits.connections,
         .max_line = (size_t)config->limits.body,
         .max_args = (size_t)config->limits.args,
+        .max_bulk = (size_t)config->limits.bulk,
         .tokens = node->tokens,
         .version = takt_version,
     };

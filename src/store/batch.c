@@ -138,6 +138,7 @@ void batch_insert(Batch *batch, Row *row, const Job *job) {
     row->status = ROW_LOADED;
     row->write = WRITE_INSERT;
     row->inserted = row->changed = true;
+    row->deleted = false;
     wait_for_flush(batch, row);
 }
 

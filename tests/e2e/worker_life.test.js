@@ -90,7 +90,7 @@ test("takt serve with worker.concurrency runs jobs by a worker of its own; kill 
   assert.ok(isAlive(pid));
   assert.ok(processesWith(`--parent ${node.node.pid}`).includes(pid));
   await node.kill();
-  await until("worker and command are gone", () => !isAlive(pid) && processesWith(marker).length === 0, 30000);
+  await until("worker and command are gone", () => !isAlive(pid) && processesWith(marker).length === 0, 45000);
 });
 
 test("a worker child that is killed is started again", async () => {

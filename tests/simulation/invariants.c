@@ -16,7 +16,8 @@ enum { JOBS_MOST = 400, REPORTS_KEPT = 64 };
 #define IDLE_MOST_US (3 * US_PER_S) /* a due job beside a waiting fetch, when nothing had failed */
 #define SLOW_MOST_US                                                                               \
     (20 * US_PER_S) /* … on a slow disk: hints of cancelled jobs cost a commit each */
-#define STEADY_US (25 * US_PER_S) /* since the last failure: a sweep has been over everything */
+#define REAP_MOST_US (10 * US_PER_S) /* from a deadline until it is seen to */
+#define STEADY_US (25 * US_PER_S)    /* since the last failure: a sweep has been over everything */
 
 typedef struct ModelJob {
     int64_t slot;
@@ -208,7 +209,9 @@ static void check_final(Model *model, const ModelJob *job, const Job *after) {
 static void check_change(Model *model, ModelJob *job, const Job *after) {
     const Job *before = &job->seen;
     bool next_run = after->run != before->run;
-    if (next_run && (after->run != before->run + 1 || !job->may[ACT_RETRY])) {
+    bool ended = job->may[ACT_CANCEL] || job->may[ACT_KILL]; /* and asked for again, in one batch */
+    bool runs_on = after->run > before->run && (after->run == before->run + 1 || ended);
+    if (next_run && !(runs_on && job->may[ACT_RETRY])) {
         FAIL(job, "runs again though nobody asked for it");
     }
     if (is_over(before) && !next_run) FAIL(job, "changed after its end");
@@ -436,7 +439,7 @@ void model_check_reaped(const Model *model) {
             leased =
                 leased || (str_eq(sessions[at].worker, job->worker) && sessions[at].lease_ms > 0);
         }
-        if (!leased && job->deadline_us > model->simulation->now_us) continue;
+        if (!leased && job->deadline_us + REAP_MOST_US > model->simulation->now_us) continue;
         simulation_fail(model->simulation, "slot %lld still runs though its worker is long gone",
                         (long long)state_entry(state, i)->slot);
     }
