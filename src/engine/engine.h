@@ -130,6 +130,19 @@ typedef struct OutcomeRequest {
 
 void engine_settle(Engine *engine, OutcomeRequest *request);
 
+/* What a worker holds, all of it: any other running job of it never reached it and is lost. */
+typedef struct KeepRequest {
+    Operation operation;
+    Str worker;
+    const int64_t *held; /* fences */
+    size_t held_count;
+    Ask *ask; /* the engine's, likewise the next ones */
+    Engine *engine;
+    size_t lost;
+} KeepRequest;
+
+void engine_keep_only(Engine *engine, KeepRequest *request);
+
 /* ---- during a run: extend, progress, log ---- */
 
 typedef enum TouchKind { TOUCH_EXTEND, TOUCH_PROGRESS, TOUCH_LOG } TouchKind;

@@ -88,6 +88,54 @@ void reap_session(Engine *engine, Session *session, bool forget) {
     pipeline_submit(engine, &reap->operation);
 }
 
+/* ---- what never arrived ---- */
+
+enum { KEEP_MOST = 10000 };
+
+static bool is_held(const KeepRequest *request, int64_t fence) {
+    for (size_t i = 0; i < request->held_count; i++) {
+        if (request->held[i] == fence) return true;
+    }
+    return false;
+}
+
+static Step keep_step(Operation *operation, Batch *batch) {
+    KeepRequest *request = container_of(operation, KeepRequest, operation);
+    if (operation->phase++ == 0) {
+        request->lost = 0;
+        request->ask = batch_ask(batch, ASK_RUNNING_OF, request->worker, 0, KEEP_MOST);
+        return STEP_MORE;
+    }
+    ChangeContext context = {batch->now_us, batch->random, &batch->arena};
+    for (size_t i = 0; i < request->ask->count; i++) {
+        Row *row = request->ask->rows[i];
+        bool its = row->status == ROW_LOADED && row->job.state == JOB_RUNNING &&
+                   str_eq(row->job.worker, request->worker);
+        if (!its || is_held(request, row->job.fence)) continue;
+        if (job_lose(&row->job, "it never reached the worker", &context) != CHANGE_APPLIED)
+            continue;
+        batch_update(batch, row);
+        request->lost++;
+    }
+    return STEP_LAST;
+}
+
+static void keep_settle(Operation *operation, const Batch *batch) {
+    KeepRequest *request = container_of(operation, KeepRequest, operation);
+    (void)batch;
+    request->engine->stats.leases_lost += request->lost;
+    if (request->lost > 0) metric_add(METRIC_LEASES_EXPIRED, NULL, (double)request->lost);
+}
+
+static const OperationKind keep_kind = {
+    .name = "keep", .step = keep_step, .settle = keep_settle, .first = true};
+
+void engine_keep_only(Engine *engine, KeepRequest *request) {
+    request->engine = engine;
+    request->operation.kind = &keep_kind;
+    pipeline_submit(engine, &request->operation);
+}
+
 /* ---- deadlines ---- */
 
 static void overdue_decide(Reap *reap, Batch *batch) {

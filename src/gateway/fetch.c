@@ -122,6 +122,32 @@ void verb_fetch(Call *call) {
     fetch_begin(call, queues, count, 1, FETCH_WAIT_US, /* many= */ false);
 }
 
+typedef struct TakeCall {
+    TakeRequest request;
+    KeepRequest keep;
+    Call *call;
+} TakeCall;
+
+static void take_begin(const TakeCall *state) {
+    const TakeRequest *request = &state->request;
+    size_t n = request->n < TAKE_AT_ONCE ? (size_t)request->n : TAKE_AT_ONCE;
+    fetch_begin(state->call, request->queues, request->queue_count, n, request->wait_ms * 1000,
+                /* many= */ true);
+}
+
+/* What never arrived is on its way to somebody else; only now may new claims begin, which the worker
+ * could not have named. */
+static void take_kept(Operation *operation) {
+    TakeCall *state = container_of(operation, TakeCall, keep.operation);
+    if (operation->error.err != OK) {
+        call_error(state->call, &operation->error);
+    } else if (!state->call->peer) {
+        call_done(state->call);
+    } else {
+        take_begin(state);
+    }
+}
+
 void verb_take(Call *call) {
     TakeRequest request;
     Error error;
@@ -141,7 +167,19 @@ void verb_take(Call *call) {
         }
     }
     engine_session_beat(call->gateway->engine, call->peer->session, -1);
-    size_t n = request.n < TAKE_AT_ONCE ? (size_t)request.n : TAKE_AT_ONCE;
-    fetch_begin(call, request.queues, count, n, request.wait_ms * 1000,
-                /* many= */ true);
+    request.queue_count = count;
+    TakeCall *state = arena_new(&call->arena, TakeCall);
+    state->call = call;
+    state->request = request;
+    if (!request.has_held) {
+        take_begin(state);
+        return;
+    }
+    state->keep = (KeepRequest){
+        .operation = {.done = take_kept},
+        .held = request.held,
+        .held_count = request.held_count,
+    };
+    state->keep.worker = arena_str(&call->arena, call->peer->worker);
+    engine_keep_only(call->gateway->engine, &state->keep);
 }

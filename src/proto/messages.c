@@ -49,11 +49,29 @@ static Err read_strings(Json array, Arena *arena, Str **ret, size_t *ret_count, 
     return OK;
 }
 
+static Err read_held(Json held, Arena *arena, TakeRequest *ret, Error *error) {
+    if (!held.text.ptr) return OK;
+    size_t count = json_count(held);
+    if (count > OUTCOMES_MAX) {
+        return error_set(error, ERR_INVALID, "invalid TFETCH: more than %d held", OUTCOMES_MAX);
+    }
+    ret->has_held = true;
+    ret->held = arena_zero(arena, count + 1, sizeof *ret->held);
+    JsonIter iter = json_iter(held);
+    Json fence;
+    while (json_next(&iter, NULL, &fence)) {
+        if (!json_int64(fence, &ret->held[ret->held_count++])) {
+            return error_set(error, ERR_INVALID, "invalid TFETCH: held must hold fences");
+        }
+    }
+    return OK;
+}
+
 Err take_request_parse(Str argument, Arena *arena, TakeRequest *ret, Error *error) {
     TakeRequest request = {.n = 1};
-    Json queues = {0};
+    Json queues = {0}, held = {0};
     const Member members[] = {MEMBER_ARRAY("queues", &queues), MEMBER_INT("n", &request.n),
-                              MEMBER_INT("wait_ms", &request.wait_ms)};
+                              MEMBER_INT("wait_ms", &request.wait_ms), MEMBER_ARRAY("held", &held)};
     TRY(read_object("TFETCH", argument, members, LENGTH(members), arena, error));
     if (request.n < 1 || request.n > TAKE_MAX) {
         return error_set(error, ERR_INVALID, "invalid TFETCH: n must be 1 to %d", TAKE_MAX);
@@ -72,6 +90,7 @@ Err take_request_parse(Str argument, Arena *arena, TakeRequest *ret, Error *erro
     if (request.queue_count == 0) {
         return error_set(error, ERR_INVALID, "must call fetch with at least one queue");
     }
+    TRY(read_held(held, arena, &request, error));
     *ret = request;
     return OK;
 }
@@ -87,6 +106,14 @@ void take_request_write(Buf *buf, const TakeRequest *request) {
     json_end_array(&writer);
     json_put_int(&writer, "n", request->n);
     json_put_int(&writer, "wait_ms", request->wait_ms);
+    if (request->has_held) {
+        json_write_key(&writer, STR("held"));
+        json_begin_array(&writer);
+        for (size_t i = 0; i < request->held_count; i++) {
+            json_write_int(&writer, request->held[i]);
+        }
+        json_end_array(&writer);
+    }
     json_end_object(&writer);
 }
 

@@ -21,12 +21,17 @@ enum {
     LOG_TEXT_MAX = 1024 * 1024, /* bytes of one TLOG */
 };
 
-/* TFETCH {"queues":[…],"n":1,"wait_ms":0} */
+/* TFETCH {"queues":[…],"n":1,"wait_ms":0,"held":[…]} */
 typedef struct TakeRequest {
     Str *queues; /* in the arena (reader) or the caller's (writer) */
     size_t queue_count;
     int64_t n;
     int64_t wait_ms;
+    /* Every fence that the worker holds: what else is leased to it never reached it, and runs again.
+     * For a worker that fetches over one connection, in its first TFETCH there. */
+    bool has_held;
+    int64_t *held; /* in the arena (reader) or the caller's (writer) */
+    size_t held_count;
 } TakeRequest;
 
 /* At least one queue; n 1..TAKE_MAX (default 1), wait_ms 0..TAKE_WAIT_MAX_MS (default 0). */

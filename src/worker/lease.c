@@ -20,15 +20,28 @@ static void fetch_again(void *owner) {
     lease_fetch(owner);
 }
 
+/* The reply to the last TFETCH of the connection before may have been lost: the server learns what
+ * did arrive, so that the rest runs again. */
+static void name_held(const Worker *worker, Arena *arena, TakeRequest *ret) {
+    ret->held = arena_zero(arena, worker->slot_count + 1, sizeof *ret->held);
+    list_each(&worker->slots, node) {
+        const Slot *slot = container_of(node, Slot, node);
+        ret->held[ret->held_count++] = slot->run->job.fence;
+    }
+}
+
 void lease_fetch(Worker *worker) {
     int64_t free_slots = worker->config->concurrency - (int64_t)worker->slot_count;
     bool wanted = worker->phase == PHASE_RUNNING && free_slots > 0 && worker->renewed_us > 0;
     if (!wanted || !link_is_open(&worker->fetch) || link_is_busy(&worker->fetch)) return;
     if (loop_timer_is_set(&worker->fetch_again)) return;
-    const TakeRequest request = {.queues = (Str *)(uintptr_t)worker->config->queues,
-                                 .queue_count = worker->config->queue_count,
-                                 .n = free_slots < TAKE_MAX ? free_slots : TAKE_MAX,
-                                 .wait_ms = FETCH_WAIT_MS};
+    cleanup(arena_done) Arena arena = {0};
+    TakeRequest request = {.queues = (Str *)(uintptr_t)worker->config->queues,
+                           .queue_count = worker->config->queue_count,
+                           .n = free_slots < TAKE_MAX ? free_slots : TAKE_MAX,
+                           .wait_ms = FETCH_WAIT_MS,
+                           .has_held = worker->fetch_fresh};
+    if (worker->fetch_fresh) name_held(worker, &arena, &request);
     take_request_write(link_begin(&worker->fetch, STR("TFETCH")), &request);
     link_send(&worker->fetch, FETCH_WAIT_MS + ANSWER_MS);
 }
@@ -52,6 +65,7 @@ static void on_fetched(void *owner, const Reply *reply) {
         fetch_later(worker, error.message);
     } else {
         int64_t lease_ms = worker->lease_ms;
+        worker->fetch_fresh = false;
         for (size_t i = 0; i < count; i++)
             slots_start(worker, &jobs[i]);
         /* the beat that is parked would come back too late for them */
@@ -62,6 +76,7 @@ static void on_fetched(void *owner, const Reply *reply) {
 }
 
 static void on_fetch_open(void *owner) {
+    ((Worker *)owner)->fetch_fresh = true;
     lease_fetch(owner);
 }
 

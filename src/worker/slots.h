@@ -41,7 +41,8 @@ typedef struct Worker {
     List slots;
     size_t slot_count;
     WorkerPhase phase;
-    LoopTimer tick; /* while there are slots */
+    bool fetch_fresh; /* the next TFETCH is the first of its connection */
+    LoopTimer tick;   /* while there are slots */
     LoopTimer fetch_again;
     LoopTimer drain;
     LoopTimer half_closed;

@@ -257,3 +257,22 @@ test("a job that loses its worker four times is dead: worker_lost; max_lost 0 is
   assert.deepEqual([single.state, single.reason, single.attempt], ["dead", "worker_lost", 1]);
   assert.deepEqual(attempts, { [poison.id]: 4, [once.id]: 1 });
 });
+
+test("jobs whose TFETCH reply was lost run again as soon as the worker says what it holds", async () => {
+  const { queue, jids } = await filled(3);
+  const wid = unique("w");
+  const beats = await takt.worker(wid);
+  const first = await takt.worker(wid);
+  const [kept] = await first.lease(queue, 3);
+  await first.close();
+  const again = await takt.worker(wid);
+  const request = { queues: [queue], n: 3, wait_ms: 1000, held: [kept.fence] };
+  const jobs = await again.call("TFETCH", request);
+  assert.deepEqual(jobs.map((job) => job.jid).sort(), jids.slice(1).sort());
+  assert.deepEqual(jobs.map((job) => job.attempt), [2, 2]);
+  const done = [kept, ...jobs].map(({ jid, fence }) => ({ jid, fence }));
+  const answers = await again.call("TDONE", done);
+  assert.deepEqual(Object.values(answers), ["OK", "OK", "OK"]);
+  await again.close();
+  await beats.close();
+});
