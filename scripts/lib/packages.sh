@@ -57,9 +57,9 @@ install_clang_runtime() {
         "libclang-rt-$version-dev" </dev/null >&2
 }
 
-# make_locale FOLDER: a locale with a decimal comma, for the tests that want one; LOCPATH names it
+# make_locale FOLDER: a locale with a decimal comma, for the test that wants one
 make_locale() {
     mkdir -p "$1"
     [ -d "$1/de_DE.UTF-8" ] || localedef -i de_DE -f UTF-8 "$1/de_DE.UTF-8"
-    export LOCPATH=$1
+    export TAKT_TEST_LOCPATH=$1
 }
