@@ -255,7 +255,6 @@ typedef enum SessionState { SESSION_RUNNING, SESSION_QUIET, SESSION_TERMINATE } 
 /* The worker says, or an operator wishes: moves forward only. */
 void engine_session_set_state(Engine *engine, Session *session, SessionState state);
 SessionState engine_session_state(const Session *session);
-int64_t engine_session_lease_ms(const Session *session); /* 0 = none */
 /* Ids of running jobs that were cancelled and not yet told; moves them into the arena and forgets
  * them. */
 size_t engine_session_take_cancels(Engine *engine, Session *session, Arena *arena, Str **ret_ids);

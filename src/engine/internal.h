@@ -88,7 +88,6 @@ void watch_init(Engine *engine);
 void watch_done(Engine *engine);
 
 /* queue.c */
-EngineQueue *queue_find(Engine *engine, Str name);
 EngineQueue *queue_get(Engine *engine, Str name); /* adds it; reads its window from the store */
 /* Forgets it where nobody needs it: the broker and the store know its jobs. true: it is gone. */
 bool queue_drop_if_idle(EngineQueue *queue);

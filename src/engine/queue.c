@@ -5,10 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-EngineQueue *queue_find(Engine *engine, Str name) {
-    return map_get(&engine->queues, name);
-}
-
 EngineQueue *queue_get(Engine *engine, Str name) {
     EngineQueue *queue = map_get(&engine->queues, name);
     if (queue) return queue;

@@ -154,10 +154,6 @@ SessionState engine_session_state(const Session *session) {
     return session->state;
 }
 
-int64_t engine_session_lease_ms(const Session *session) {
-    return session->row.lease_ms;
-}
-
 void session_tell_cancel(Engine *engine, Str worker, Str id) {
     Session *session = worker.ptr ? engine_session_find(engine, worker) : NULL;
     if (!session || !session->row.quick) return;
