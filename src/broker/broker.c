@@ -38,6 +38,11 @@ static void observe(int64_t begun_us) {
     metric_observe(METRIC_BROKER_OP, NULL, (double)(clock_mono_us() - begun_us) / 1e6);
 }
 
+void broker_listen(Broker *broker, void (*pushed)(void *context, Str queue), void *context) {
+    broker->pushed = pushed;
+    broker->pushed_context = context;
+}
+
 void broker_push(Broker *broker, Str queue, const Hint *hints, size_t count, int64_t now_us) {
     check_queue(queue);
     check_hints(hints, count);

@@ -73,10 +73,16 @@ typedef struct BrokerKind {
 struct Broker { /* an adapter embeds it as its first member */
     const BrokerKind *kind;
     uint64_t repaired; /* counted by the front door */
+    /* An adapter that other nodes share calls it when one of them has pushed to this queue: on the
+     * loop thread, never from inside a call. A hint that may be lost; NULL before broker_listen. */
+    void (*pushed)(void *context, Str queue);
+    void *pushed_context;
 };
 
 /* "memory:". */
 Err broker_open(Broker **ret, Str url, Error *error) must_check;
+/* Replaces whoever listened before. */
+void broker_listen(Broker *broker, void (*pushed)(void *context, Str queue), void *context);
 void broker_push(Broker *broker, Str queue, const Hint *hints, size_t count, int64_t now_us);
 void broker_take(Broker *broker, Str queue, size_t n, int64_t now_us, TakeDone done, void *context);
 void broker_settle(Broker *broker, Str queue, const JobKey *keys, size_t count);

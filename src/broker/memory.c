@@ -80,7 +80,7 @@ static Window *window_get(Broker *broker, Str name, int64_t now_us) {
         queue = alloc_zero(1, sizeof *queue + name.len);
         memcpy(queue->name, name.ptr, name.len);
         queue->name_len = name.len;
-        window_init(&queue->window, memory->hash_key);
+        window_init(&queue->window, LIMIT_WINDOW, memory->hash_key);
         map_put(&memory->queues, queue_name(queue), queue);
     }
     queue_use(memory, queue, now_us);

@@ -35,28 +35,28 @@ static int64_t half_reach(const WindowHalf *half) {
     return half->reading ? half->ceiling : half->horizon;
 }
 
-static bool half_is_low(const WindowHalf *half) {
+static bool half_is_low(const WindowHalf *half, size_t most) {
     return half->horizon < SCORE_HIGHEST &&
-           sorted_set_count_to(&half->members, half->horizon) < WINDOW_LOW_WATER;
+           sorted_set_count_to(&half->members, half->horizon) < most / 4;
 }
 
 /* Cuts the back off an overfull set. Ties leave together or stay together; they stay where their
  * leaving would bring the set below low water, since the refill that this asks for would bring
  * them again, for ever. So a set exceeds the maximum by one group of ties at most. */
-static void half_trim(WindowHalf *half) {
-    if (half->members.count <= LIMIT_WINDOW) return;
-    int64_t rank = sorted_set_at(&half->members, LIMIT_WINDOW)->rank;
-    bool leave = sorted_set_count_to(&half->members, rank - 1) >= WINDOW_LOW_WATER;
+static void half_trim(WindowHalf *half, size_t most) {
+    if (half->members.count <= most) return;
+    int64_t rank = sorted_set_at(&half->members, most)->rank;
+    bool leave = sorted_set_count_to(&half->members, rank - 1) >= most / 4;
     int64_t bound = leave ? rank - 1 : rank;
     if (sorted_set_drop_above(&half->members, bound) == 0) return;
     if (half->reading && bound < half->ceiling) half->ceiling = bound;
     if (bound < half->horizon) half->horizon = bound;
 }
 
-static size_t half_add(WindowHalf *half, Chunk *chunk) {
+static size_t half_add(WindowHalf *half, size_t most, Chunk *chunk) {
     size_t added = sorted_set_add_all(&half->members, chunk->members, chunk->count);
     chunk->count = 0;
-    half_trim(half);
+    half_trim(half, most);
     return added;
 }
 
@@ -77,11 +77,11 @@ static void trim_frontier(Window *window) {
 /* ---- entering ---- */
 
 static size_t add_ready(Window *window, Chunk *chunk) {
-    return half_add(&window->ready, chunk);
+    return half_add(&window->ready, window->most, chunk);
 }
 
 static size_t add_delayed(Window *window, Chunk *chunk) {
-    size_t added = half_add(&window->delayed, chunk);
+    size_t added = half_add(&window->delayed, window->most, chunk);
     trim_frontier(window);
     return added;
 }
@@ -159,8 +159,9 @@ static void advance(Window *window, int64_t now_us) {
 
 /* ---- the operations ---- */
 
-void window_init(Window *window, const uint64_t key[2]) {
-    *window = (Window){.frontier_us = SCORE_LOWEST,
+void window_init(Window *window, size_t most, const uint64_t key[2]) {
+    *window = (Window){.most = most,
+                       .frontier_us = SCORE_LOWEST,
                        .ready.horizon = SCORE_LOWEST,
                        .delayed.horizon = SCORE_LOWEST};
     map_init(&window->taken, key[0], key[1]);
@@ -214,7 +215,7 @@ size_t window_take(Window *window, size_t n, int64_t now_us, Hint *ret_hints, bo
         count++;
     }
     sorted_set_drop_front(members, count);
-    *ret_low = half_is_low(&window->ready);
+    *ret_low = half_is_low(&window->ready, window->most);
     return count;
 }
 
@@ -244,8 +245,8 @@ PromoteReply window_promote(Window *window, int64_t now_us) {
     advance(window, now_us);
     PromoteReply reply = {.moved = window->moved,
                           .next_us = next_event(window, now_us),
-                          .low =
-                              half_is_low(&window->delayed) || window->delayed.horizon <= now_us};
+                          .low = half_is_low(&window->delayed, window->most) ||
+                                 window->delayed.horizon <= now_us};
     window->moved = 0;
     return reply;
 }
@@ -258,7 +259,7 @@ bool window_refill_begin(Window *window, WindowSet set, int64_t now_us, int64_t 
                          int64_t *ret_until_us) {
     advance(window, now_us);
     WindowHalf *half = half_of(window, set);
-    if (half->reading || !half_is_low(half)) return false;
+    if (half->reading || !half_is_low(half, window->most)) return false;
     half->reading = true;
     half->ceiling = SCORE_HIGHEST;
     *ret_after = half->horizon;
@@ -289,7 +290,7 @@ void window_refill_end(Window *window, WindowSet set, const Hint *page, size_t c
             if (rank > half->horizon || map_get(&window->taken, job_key_str(&hint->key))) continue;
             chunk_add(&chunk, rank, other, &hint->key);
         }
-        half_add(half, &chunk);
+        half_add(half, window->most, &chunk);
     }
     trim_frontier(window);
     advance(window, now_us);

@@ -19,8 +19,7 @@
 #include "core/order.h"
 
 enum {
-    WINDOW_LOW_WATER = LIMIT_WINDOW / 4, /* below it a set that isn't complete wants a refill */
-    WINDOW_TAKEN_US = 10 * 1000 * 1000,  /* how long what was taken may stay unsettled */
+    WINDOW_TAKEN_US = 10 * 1000 * 1000, /* how long what was taken may stay unsettled */
 };
 
 /* R, ranked by score, or D, ranked by due. Members above the horizon exist only while a refill
@@ -37,6 +36,7 @@ typedef struct WindowHalf {
 } WindowHalf;
 
 typedef struct Window {
+    size_t most; /* members of a half; below a quarter, one that isn't complete wants a refill */
     WindowHalf ready;
     WindowHalf delayed;
     int64_t frontier_us; /* P; SCORE_LOWEST before the first call */
@@ -45,8 +45,9 @@ typedef struct Window {
     List taken_order;    /* oldest first */
 } Window;
 
-/* In place; `key` keys the hash of the ids that are taken. */
-void window_init(Window *window, const uint64_t key[2]);
+/* In place; `most` ≥ 4 is how many members a half may have, `key` keys the hash of the ids that are
+ * taken. */
+void window_init(Window *window, size_t most, const uint64_t key[2]);
 void window_done(Window *window);
 
 /* The operations of broker.h, on one queue. */

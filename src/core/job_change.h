@@ -68,14 +68,16 @@ ChangeResult job_time_out(Job *job, const ChangeContext *context);
 /* Undoes a claim of which no byte was delivered: attempt - 1, the fence kept. */
 ChangeResult job_return(Job *job, const Lease *lease, const ChangeContext *context);
 
-/* Waiting, parked, blocked or running → cancelled. */
+/* Waiting, parked, blocked or running → cancelled. A worker that knows of leases is told to stop a
+ * running one, but may not hear it before its lease ends: `due_us` is then the earliest time at
+ * which a retry may start the job again, so that its two runs don't overlap. */
 ChangeResult job_cancel(Job *job, JobReason reason, const ChangeContext *context);
 
 /* Waiting past expires_us → cancelled, reason expired. */
 ChangeResult job_expire(Job *job, const ChangeContext *context);
 
 /* An operator's 'run again now': dead or cancelled begin the next run (failures and lost 0);
- * waiting ones become due. Succeeded and running: wrong state. */
+ * waiting ones become due. due_us: not before then. Succeeded and running: wrong state. */
 ChangeResult job_retry(Job *job, int64_t due_us, const ChangeContext *context);
 
 /* Waiting → dead by a request (MUTATE kill). */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #define START_AGAIN_US (US_PER_S / 4)
+#define AWAY_US (3 * US_PER_S) /* the duties never let it sleep for longer than a second */
 
 static int64_t start_duty(Engine *engine, int64_t now_us);
 
@@ -43,6 +44,7 @@ Engine *engine_new(Store *store, Broker *broker, const EngineIo *io, const Engin
         engine->duty_at[i] = INT64_MAX;
     }
     engine->store_up = true;
+    broker_listen(broker, queue_pushed, engine);
     return engine;
 }
 
@@ -107,8 +109,17 @@ void duty_wake(Engine *engine, int64_t (*run)(Engine *, int64_t), int64_t at_us)
     }
 }
 
+/* A node that was itself stopped for a while (SIGSTOP, a frozen machine) has not heard anybody
+ * either: silence begins anew. */
+static void note_absence(Engine *engine, int64_t now_us) {
+    bool away = engine->ticked_us > 0 && now_us - engine->ticked_us > AWAY_US;
+    if (away) engine->connected_since_us = now_us;
+    engine->ticked_us = now_us;
+}
+
 void engine_tick(Engine *engine) {
     int64_t now_us = engine_now_us(engine);
+    note_absence(engine, now_us);
     for (size_t i = 0; i < engine_duty_count; i++) {
         if (engine->duty_at[i] > now_us) continue;
         /* a duty may be woken while it runs: the earlier wish counts */

@@ -241,8 +241,6 @@ typedef struct SessionInfo {
     bool quick; /* opted in: lease 30 s from the start, closing counts after 5 s */
 } SessionInfo;
 
-enum { LEASE_QUICK_MS = 30000, LEASE_PLAIN_MS = 60000, SESSION_CLOSE_MS = 5000 };
-
 /* One more connection announces this worker; the first one's details are kept. */
 Session *engine_session_open(Engine *engine, const SessionInfo *info);
 /* The worker was heard: all its leases are renewed. rss_kb < 0: not told. */

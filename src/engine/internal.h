@@ -16,6 +16,8 @@ typedef struct EngineQueue {
     Engine *engine;
     List waiting; /* FetchSlot.node: fetches parked on this queue, first come first */
     bool paused;
+    int64_t
+        paused_us;   /* when that was last set here: an older look at the store doesn't change it */
     bool reading[2]; /* a refill of that WindowSet is under way */
     bool sweeping;
     bool known;   /* its window was read once (or could not be): whether it is empty is certain */
@@ -68,6 +70,8 @@ struct Engine {
     int64_t *duty_at; /* when each duty wants to run */
     bool looking;     /* a duty's QUERY_NEXT is out */
     bool pruning, overdue, expiring, counting;
+    size_t taking_over; /* strangers' sessions being looked at */
+    int64_t ticked_us;  /* the last tick */
     uint64_t counted_commits;
 
     EngineStats stats;
@@ -89,9 +93,13 @@ void watch_done(Engine *engine);
 
 /* queue.c */
 EngineQueue *queue_get(Engine *engine, Str name); /* adds it; reads its window from the store */
+/* Another node has pushed to it (Broker.pushed). */
+void queue_pushed(void *context, Str name);
 /* Forgets it where nobody needs it: the broker and the store know its jobs. true: it is gone. */
 bool queue_drop_if_idle(EngineQueue *queue);
 void queues_done(Engine *engine);
+/* What a look at the store has found: the names of all paused queues, as of its clock. */
+void queues_set_paused(Engine *engine, const Query *query);
 
 /* refill.c */
 void refill(EngineQueue *queue, WindowSet set);
@@ -130,6 +138,10 @@ int64_t session_duty(Engine *engine, int64_t now_us);
 void sessions_done(Engine *engine);
 void sessions_forget_all(Engine *engine);
 const SessionRow *session_row(const Session *session);
+/* When a worker counts as gone by this session alone, if nothing more is heard; INT64_MAX: never by
+ * silence. since_us: this node has been connected to the store without a break since then. own: it
+ * is this node's, and as new as can be. */
+int64_t session_gone_at(const SessionRow *row, int64_t since_us, bool own);
 
 /* reap.c, expire.c, prune.c, count.c */
 void reap_session(Engine *engine, Session *session, bool forget);
@@ -139,6 +151,8 @@ void session_reap_on(Engine *engine, Str worker);
 int64_t look_duty(Engine *engine,
                   int64_t now_us); /* asks the store what is overdue and starts that */
 void reap_overdue(Engine *engine);
+/* Sessions that nobody has renewed: of nodes that are gone, or that their worker has left. */
+void reap_strangers(Engine *engine);
 void expire_waiting(Engine *engine);
 void prune_finished(Engine *engine);
 int64_t count_duty(Engine *engine, int64_t now_us);

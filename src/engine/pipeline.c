@@ -31,9 +31,13 @@ static bool pipeline_advance(Batch *batch) {
     List *running = batch->operations;
     bool more = false;
     check(batch->rounds < LIMIT_BATCH_ROUNDS);
-    batch->rounds++;
+    bool begins = batch->rounds++ == 0;
     list_each(running, node) {
         Operation *operation = operation_of(node);
+        if (begins) {
+            operation->phase = 0;
+            operation->stepped = false;
+        }
         if (operation->stepped) continue;
         Step step = operation->kind->step(operation, batch);
         operation->stepped = step != STEP_MORE;
@@ -155,11 +159,6 @@ void engine_flush(Engine *engine) {
     if (engine->in_flight || !choose(engine)) return;
     Batch *batch = &engine->batch;
     batch_init(batch);
-    list_each(&engine->running, node) {
-        Operation *operation = operation_of(node);
-        operation->phase = 0;
-        operation->stepped = false;
-    }
     batch->advance = pipeline_advance;
     batch->finish = pipeline_finish;
     batch->operations = &engine->running;

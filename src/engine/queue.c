@@ -22,6 +22,12 @@ EngineQueue *queue_get(Engine *engine, Str name) {
     return queue;
 }
 
+void queue_pushed(void *context, Str name) {
+    Engine *engine = context;
+    EngineQueue *queue = map_get(&engine->queues, name);
+    if (queue) promote_at(queue, engine_now_us(engine));
+}
+
 bool queue_drop_if_idle(EngineQueue *queue) {
     bool reading = queue->reading[WINDOW_READY] || queue->reading[WINDOW_DELAYED];
     if (queue->users > 0 || queue->paused || queue->sweeping || reading) return false;
@@ -43,6 +49,8 @@ void queues_done(Engine *engine) {
 
 /* ---- pause and resume ---- */
 
+#define CLOCKS_DIFFER_US (US_PER_S / 10) /* this node's and the store's, at most */
+
 static Step pause_step(Operation *operation, Batch *batch) {
     QueueRequest *request = container_of(operation, QueueRequest, operation);
     batch_queue(batch, request->queue, request->paused);
@@ -54,6 +62,7 @@ static void pause_settle(Operation *operation, const Batch *batch) {
     (void)batch;
     EngineQueue *queue = queue_get(request->engine, request->queue);
     queue->paused = request->paused;
+    queue->paused_us = engine_now_us(request->engine) + CLOCKS_DIFFER_US;
     if (!queue->paused) dispatch_queue(queue);
 }
 
@@ -64,6 +73,30 @@ void engine_queue_set_paused(Engine *engine, QueueRequest *request) {
     request->operation.kind = &pause_kind;
     request->engine = engine;
     pipeline_submit(engine, &request->operation);
+}
+
+static bool is_named(const Query *query, Str name) {
+    for (size_t i = 0; i < query->count; i++) {
+        if (str_eq(query->queues[i].name, name)) return true;
+    }
+    return false;
+}
+
+void queues_set_paused(Engine *engine, const Query *query) {
+    size_t at = 0;
+    EngineQueue *queue;
+    while ((queue = map_next(&engine->queues, &at))) {
+        bool paused = is_named(query, queue->name);
+        if (paused == queue->paused || query->now_us <= queue->paused_us) continue;
+        queue->paused = paused;
+        if (!paused) promote_at(queue, engine_now_us(engine));
+    }
+    for (size_t i = 0; i < query->count; i++) {
+        /* not known here yet: whoever asks for it finds it paused */
+        if (!map_get(&engine->queues, query->queues[i].name)) {
+            queue_get(engine, query->queues[i].name)->paused = true;
+        }
+    }
 }
 
 /* ---- FLUSH ---- */
@@ -90,6 +123,7 @@ static void wipe_done(Operation *operation) {
         EngineQueue *queue;
         while ((queue = map_next(&engine->queues, &at))) {
             queue->paused = false;
+            queue->paused_us = engine_now_us(engine) + CLOCKS_DIFFER_US;
             refill(queue, WINDOW_READY);
             refill(queue, WINDOW_DELAYED);
         }

@@ -1,27 +1,49 @@
 /* Reaping: what a vanished worker held runs again elsewhere, and no attempt outlives its
  * deadline.
  *
- * Past its deadline an attempt of a worker that beats has failed with `timeout`; of one that
- * never did it is lost. Both are guarded by the row's state in the batch, like every change. */
+ * A worker is gone when every session of it is, whichever node it has told: this is decided in the
+ * batch, over rows that nobody else can write meanwhile. Past its deadline an attempt of a worker
+ * that beats has failed with `timeout`; of one that never did it is lost. */
 #include "engine/internal.h"
 
 #include "base/alloc.h"
 #include "telemetry/metric.h"
 #include <stdlib.h>
 
-enum { REAP_PAGE = 500 };
+enum {
+    REAP_PAGE = 500,
+    SESSIONS_MOST = 64, /* of one worker: a row for each node that it has spoken to lately */
+};
 
 typedef struct Reap {
     Operation operation;
     Engine *engine;
     Arena arena;
-    SessionRow session; /* its worker absent: whoever is overdue */
-    bool forget;        /* the session's row too, once nothing is left to lose */
-    bool forgot;
-    Ask *ask;
-    Ask **owners; /* per row of `ask`: the session of its worker */
+    int64_t since_us; /* how long this node has been connected without a break */
+    Str worker;
+    bool has_own; /* the worker has spoken to this node: `own` is newer than what is stored */
+    SessionRow own;
+    bool forget_own; /* nobody is connected: the row goes too, once nothing is left to lose */
+    bool forgot_own;
+    bool stranger; /* it is another node's session that has brought this up */
+    Ask *ask, *sessions;
+    Ask **owners; /* per row of `ask`: the sessions of its worker */
     size_t lost, timed_out;
 } Reap;
+
+static Reap *reap_new(Engine *engine, Str worker) {
+    Reap *reap = alloc_zero(1, sizeof *reap);
+    reap->engine = engine;
+    reap->since_us = engine->connected_since_us;
+    reap->worker = arena_str(&reap->arena, worker);
+    reap->operation.weight = REAP_PAGE;
+    return reap;
+}
+
+static void reap_free(Reap *reap) {
+    arena_done(&reap->arena);
+    free(reap);
+}
 
 static void lose(Reap *reap, Row *row, const char *why, Batch *batch) {
     ChangeContext context = {batch->now_us, batch->random, &batch->arena};
@@ -30,25 +52,48 @@ static void lose(Reap *reap, Row *row, const char *why, Batch *batch) {
     reap->lost++;
 }
 
-/* A page of the worker's running jobs at a time; the row may have changed since it was asked for.
- */
-static Step session_step(Operation *operation, Batch *batch) {
-    Reap *reap = container_of(operation, Reap, operation);
-    if (operation->phase == 0) {
-        reap->lost = 0;
-        reap->ask = batch_ask(batch, ASK_RUNNING_OF, reap->session.worker, 0, REAP_PAGE);
-        operation->phase = 1;
-        return STEP_MORE;
-    }
+static bool is_own(const Reap *reap, const SessionRow *row) {
+    return reap->has_own && str_eq(row->node, reap->own.node);
+}
+
+static bool is_over(const Reap *reap, const SessionRow *row, int64_t now_us) {
+    bool own = is_own(reap, row);
+    return session_gone_at(own ? &reap->own : row, reap->since_us, own) <= now_us;
+}
+
+/* A page of the worker's running jobs at a time; the row may have changed since it was asked for. */
+static void lose_page(Reap *reap, Batch *batch) {
     for (size_t i = 0; i < reap->ask->count; i++) {
         Row *row = reap->ask->rows[i];
-        if (row->job.state == JOB_RUNNING && str_eq(row->job.worker, reap->session.worker)) {
+        if (row->job.state == JOB_RUNNING && str_eq(row->job.worker, reap->worker)) {
             lose(reap, row, "the worker vanished", batch);
         }
     }
-    bool all = reap->ask->count < REAP_PAGE;
-    reap->forgot = all && reap->forget;
-    if (reap->forgot) batch_session(batch, &reap->session, /* forget= */ true);
+}
+
+static Step session_step(Operation *operation, Batch *batch) {
+    Reap *reap = container_of(operation, Reap, operation);
+    if (operation->phase++ == 0) {
+        reap->lost = 0;
+        reap->forgot_own = false;
+        reap->sessions = batch_ask(batch, ASK_SESSIONS, reap->worker, 0, SESSIONS_MOST);
+        reap->ask = batch_ask(batch, ASK_RUNNING_OF, reap->worker, 0, REAP_PAGE);
+        return STEP_MORE;
+    }
+    const Ask *sessions = reap->sessions;
+    bool gone = !reap->has_own || is_over(reap, &reap->own, batch->now_us);
+    for (size_t i = 0; i < sessions->count; i++) {
+        gone = gone && is_over(reap, &sessions->sessions[i], batch->now_us);
+    }
+    if (gone) lose_page(reap, batch);
+    /* while it has jobs to lose its sessions are needed, else only those that go on */
+    if (gone && reap->ask->count == REAP_PAGE) return STEP_LAST;
+    for (size_t i = 0; i < sessions->count; i++) {
+        const SessionRow *row = &sessions->sessions[i];
+        bool over = is_own(reap, row) ? reap->forget_own : is_over(reap, row, batch->now_us);
+        if (over) batch_session(batch, row, /* forget= */ true);
+    }
+    reap->forgot_own = reap->forget_own;
     return STEP_LAST;
 }
 
@@ -62,30 +107,72 @@ static void session_done(Operation *operation) {
     Reap *reap = container_of(operation, Reap, operation);
     bool committed = operation->error.err == OK;
     if (committed) reap_count(reap);
-    bool more = committed && reap->ask->count == REAP_PAGE;
-    if (more) {
+    bool more = committed && reap->lost == REAP_PAGE;
+    if (reap->stranger) {
+        reap->engine->taking_over--; /* the next look finds what is left */
+    } else if (more) {
         /* the next page at once */
-        session_reap_on(reap->engine, reap->session.worker);
+        session_reap_on(reap->engine, reap->worker);
     } else {
-        session_reaped(reap->engine, reap->session.worker, committed && reap->forgot);
+        session_reaped(reap->engine, reap->worker, committed && reap->forgot_own);
     }
-    arena_done(&reap->arena);
-    free(reap);
+    reap_free(reap);
 }
 
 static const OperationKind session_kind = {.name = "reap", .step = session_step};
 
-void reap_session(Engine *engine, Session *session, bool forget) {
-    Reap *reap = alloc_zero(1, sizeof *reap);
-    reap->engine = engine;
-    reap->session = *session_row(session);
-    reap->session.worker = arena_str(&reap->arena, reap->session.worker);
-    reap->session.info = arena_str(&reap->arena, reap->session.info);
-    reap->forget = forget;
+static Reap *session_reap(Engine *engine, Str worker, const Session *own) {
+    Reap *reap = reap_new(engine, worker);
+    if (own) {
+        reap->has_own = true;
+        reap->own = *session_row(own);
+        reap->own.worker = reap->worker;
+        reap->own.info = (Str){0};
+    }
     reap->operation.kind = &session_kind;
     reap->operation.done = session_done;
-    reap->operation.weight = REAP_PAGE;
+    return reap;
+}
+
+void reap_session(Engine *engine, Session *session, bool forget) {
+    Reap *reap = session_reap(engine, session_row(session)->worker, session);
+    reap->forget_own = forget;
     pipeline_submit(engine, &reap->operation);
+}
+
+/* ---- sessions that another node has left behind ---- */
+
+static void reap_stranger(Engine *engine, Str worker) {
+    Reap *reap = session_reap(engine, worker, engine_session_find(engine, worker));
+    reap->stranger = true;
+    engine->taking_over++;
+    pipeline_submit(engine, &reap->operation);
+}
+
+/* The rows come sorted by worker. */
+static void on_sessions(Query *query) {
+    Engine *engine = query->context;
+    for (size_t i = 0; query->outcome == OK && i < query->count; i++) {
+        const SessionRow *row = &query->sessions[i];
+        bool own = str_eq(row->node, engine->options.node) &&
+                   engine_session_find(engine, row->worker) != NULL;
+        bool over = session_gone_at(row, engine->connected_since_us, own) <= query->now_us;
+        bool same = i > 0 && str_eq(row->worker, query->sessions[i - 1].worker);
+        if (!own && over && !same) reap_stranger(engine, row->worker);
+    }
+    engine->taking_over--;
+    arena_done(&query->arena);
+    free(query);
+}
+
+void reap_strangers(Engine *engine) {
+    if (engine->taking_over > 0) return;
+    engine->taking_over++;
+    Query *query = alloc_zero(1, sizeof *query);
+    query->kind = QUERY_SESSIONS;
+    query->done = on_sessions;
+    query->context = engine;
+    store_read(engine->store, query);
 }
 
 /* ---- what never arrived ---- */
@@ -138,6 +225,16 @@ void engine_keep_only(Engine *engine, KeepRequest *request) {
 
 /* ---- deadlines ---- */
 
+static int64_t longest_lease_ms(const Ask *sessions) {
+    int64_t lease_ms = 0;
+    for (size_t i = 0; i < sessions->count; i++) {
+        if (sessions->sessions[i].lease_ms > lease_ms) lease_ms = sessions->sessions[i].lease_ms;
+    }
+    return lease_ms;
+}
+
+/* A worker that may have held an outcome back while the store was away, or this node, has its whole
+ * lease to bring it. */
 static void overdue_decide(Reap *reap, Batch *batch) {
     ChangeContext context = {batch->now_us, batch->random, &batch->arena};
     for (size_t i = 0; i < reap->ask->count; i++) {
@@ -145,9 +242,9 @@ static void overdue_decide(Reap *reap, Batch *batch) {
         const Job *job = &row->job;
         bool still = row->status == ROW_LOADED && job->state == JOB_RUNNING &&
                      job->deadline_us > 0 && job->deadline_us <= batch->now_us;
-        if (!still) continue;
-        const SessionRow *owner = reap->owners[i]->session;
-        if (owner && owner->lease_ms > 0) {
+        int64_t lease_ms = longest_lease_ms(reap->owners[i]);
+        if (!still || reap->since_us + lease_ms * US_PER_MS > batch->now_us) continue;
+        if (lease_ms > 0) {
             if (job_time_out(&row->job, &context) == CHANGE_APPLIED) batch_update(batch, row);
             reap->timed_out++;
         } else {
@@ -168,7 +265,8 @@ static Step overdue_step(Operation *operation, Batch *batch) {
         reap->owners = arena_zero(&batch->arena, reap->ask->count, sizeof(Ask *));
         for (size_t i = 0; i < reap->ask->count; i++) {
             Str worker = reap->ask->rows[i]->job.worker;
-            reap->owners[i] = batch_ask(batch, ASK_SESSION, worker.ptr ? worker : STR(""), 0, 1);
+            reap->owners[i] =
+                batch_ask(batch, ASK_SESSIONS, worker.ptr ? worker : STR(""), 0, SESSIONS_MOST);
         }
         return STEP_MORE;
     default: overdue_decide(reap, batch); return STEP_LAST;
@@ -179,9 +277,8 @@ static void overdue_settle(Operation *operation, const Batch *batch) {
     Reap *reap = container_of(operation, Reap, operation);
     (void)batch;
     for (size_t i = 0; reap->timed_out > 0 && i < reap->ask->count; i++) {
-        const SessionRow *owner = reap->owners[i]->session;
         const Job *job = &reap->ask->rows[i]->job;
-        if (owner && owner->lease_ms > 0) {
+        if (reap->ask->rows[i]->changed && longest_lease_ms(reap->owners[i]) > 0) {
             metric_add(METRIC_JOB_ATTEMPTS_FAILED, LABELS(job->queue, job->type, STR("timeout")),
                        1);
         }
@@ -190,14 +287,14 @@ static void overdue_settle(Operation *operation, const Batch *batch) {
 
 static void overdue_done(Operation *operation) {
     Reap *reap = container_of(operation, Reap, operation);
+    Engine *engine = reap->engine;
     if (operation->error.err == OK) {
         reap_count(reap);
-        bool full = reap->ask->count == REAP_PAGE;
-        if (full) duty_wake(reap->engine, look_duty, engine_now_us(reap->engine));
+        bool more = reap->ask->count == REAP_PAGE && reap->lost + reap->timed_out > 0;
+        if (more) duty_wake(engine, look_duty, engine_now_us(engine));
     }
-    reap->engine->overdue = false;
-    arena_done(&reap->arena);
-    free(reap);
+    engine->overdue = false;
+    reap_free(reap);
 }
 
 static const OperationKind overdue_kind = {
@@ -206,10 +303,8 @@ static const OperationKind overdue_kind = {
 void reap_overdue(Engine *engine) {
     if (engine->overdue) return;
     engine->overdue = true;
-    Reap *reap = alloc_zero(1, sizeof *reap);
-    reap->engine = engine;
+    Reap *reap = reap_new(engine, (Str){0});
     reap->operation.kind = &overdue_kind;
     reap->operation.done = overdue_done;
-    reap->operation.weight = REAP_PAGE;
     pipeline_submit(engine, &reap->operation);
 }

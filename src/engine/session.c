@@ -60,6 +60,7 @@ static void session_free(Session *session) {
 
 void sessions_load(Engine *engine, const SessionRow *rows, size_t count) {
     for (size_t i = 0; i < count; i++) {
+        if (!str_eq(rows[i].node, engine->options.node)) continue;
         if (engine_session_find(engine, rows[i].worker)) continue;
         Session *session = session_new(engine, &rows[i]);
         session->written_us = session->row.seen_us;
@@ -299,17 +300,20 @@ static int64_t later(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
 
-/* When this worker counts as gone if nothing is heard; INT64_MAX: never by silence. */
-static int64_t gone_at(const Engine *engine, const Session *session) {
-    const SessionRow *row = &session->row;
-    int64_t since_us = engine->connected_since_us;
+int64_t session_gone_at(const SessionRow *row, int64_t since_us, bool own) {
     int64_t at = INT64_MAX;
     if (row->lease_ms > 0) at = later(row->seen_us, since_us) + row->lease_ms * US_PER_MS;
+    /* what another node heard is stored a little later */
+    if (row->lease_ms > 0 && !own) at += WRITE_EVERY_US + US_PER_S;
     if (row->quick && row->closed_us > 0) {
         int64_t closed = later(row->closed_us, since_us) + SESSION_CLOSE_MS * US_PER_MS;
         if (closed < at) at = closed;
     }
     return at;
+}
+
+static int64_t gone_at(const Engine *engine, const Session *session) {
+    return session_gone_at(&session->row, engine->connected_since_us, /* own= */ true);
 }
 
 void session_reaped(Engine *engine, Str worker, bool forget) {

@@ -134,6 +134,11 @@ static void on_looked(Query *query) {
             finished_us > 0 && finished_us + options->keep_finished_ms * US_PER_MS <= now_us;
         bool dead = dead_us > 0 && dead_us + options->keep_dead_ms * US_PER_MS <= now_us;
         if (finished || dead) prune_finished(engine);
+        int64_t oldest_us = query->oldest_seen_us;
+        if (oldest_us > 0 && oldest_us + LEASE_QUICK_MS * US_PER_MS <= now_us) {
+            reap_strangers(engine);
+        }
+        queues_set_paused(engine, query);
     }
     arena_done(&query->arena);
     free(query);

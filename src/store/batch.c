@@ -30,6 +30,8 @@ void batch_restart(Batch *batch) {
     batch->queues = NULL;
     batch->tokens = NULL;
     batch->rounds = 0;
+    batch->count_to_us = 0;
+    batch->wipe = false;
     batch->outcome = OK;
     batch->error = (Error){0};
 }

@@ -90,7 +90,8 @@ typedef enum AskKind {
     ASK_EXPIRED,    /* waiting rows with 0 < expires_us ≤ until_us */
     ASK_PRUNABLE,   /* succeeded and cancelled rows finished at or before until_us, oldest first */
     ASK_PRUNABLE_DEAD, /* the same for dead rows */
-    ASK_SESSION,       /* the session of worker `text`, locked */
+    ASK_SESSIONS, /* all sessions of worker `text`, by node, locked: no other batch may write one until
+                     this one ends */
 } AskKind;
 
 /* A question other than 'load this row'. Answered by the next flush with rows that are loaded,
@@ -102,7 +103,7 @@ typedef struct Ask {
     size_t limit;
     Row **rows; /* answer, in the batch's arena */
     size_t count;
-    SessionRow *session; /* answer of ASK_SESSION; NULL = none */
+    SessionRow *sessions; /* answer of ASK_SESSIONS: `count` of them */
     struct Ask *next;
 } Ask;
 
@@ -145,9 +146,11 @@ struct Batch {
     int64_t frontier_us;
 
     /* set by the engine */
-    bool (*advance)(Batch *batch); /* one step of every operation; true = another round is needed */
-    void (*finish)(Batch *batch);  /* after the last flush, before the commit: fills `counts` */
-    void *operations;              /* the engine's own list */
+    bool (*advance)(
+        Batch *batch); /* one step of every operation; true = another round is needed. When
+                                      `rounds` is 0 the operations begin anew */
+    void (*finish)(Batch *batch); /* after the last flush, before the commit: fills `counts` */
+    void *operations;             /* the engine's own list */
     Random *random;
     int64_t *last_due_us; /* highest due given out for 'now': rises by 1 µs a job */
     int64_t count_to_us;  /* > frontier: move the counted frontier there, in this transaction */

@@ -24,9 +24,9 @@ typedef enum QueryKind {
     QUERY_QUEUES, /* queues: every queue that has a counted job or a setting, with its counts as of now */
     QUERY_WAITING_QUEUES, /* queues (names only) with at least one waiting job */
     QUERY_SESSIONS,       /* sessions, all */
-    QUERY_NEXT, /* next_deadline_us, next_expiry_us, next_finished_us, next_dead_us: what the duties wait
-                       for; 0 = none */
-    QUERY_LOG,     /* text: the captured output kept for the newest job of `key` */
+    QUERY_NEXT, /* next_deadline_us, next_expiry_us, next_finished_us, next_dead_us, oldest_seen_us:
+                       what the duties wait for; 0 = none. queues: the paused ones, by name */
+    QUERY_LOG,  /* text: the captured output kept for the newest job of `key` */
     QUERY_REVOKED, /* tokens: revoked and not yet expired */
     QUERY_RUNNING, /* jobs: all running ones (id, key, worker, fence, queue, type, started_us) */
 } QueryKind;
@@ -92,6 +92,7 @@ struct Query {
     int64_t next_cursor; /* JOBS: 0 = the end */
     int64_t now_us;      /* the store's clock when the snapshot was taken */
     int64_t next_deadline_us, next_expiry_us, next_finished_us, next_dead_us;
+    int64_t oldest_seen_us; /* of all sessions, the one heard longest ago */
     Str text;
 };
 

@@ -497,6 +497,11 @@ static void queues_are_paused(StoreTest *test) {
         assert_int_equal(info.paused, paused);
         assert_int_equal(info.oldest_pending_us, 0);
         assert_int_equal(info.counts[STATUS_PENDING], 0);
+        Query next = {.kind = QUERY_NEXT};
+        store_test_query(test, &next);
+        assert_int_equal(next.count, paused);
+        assert_true(!paused || str_eq(next.queues[0].name, STR("empty")));
+        arena_done(&next.arena);
     }
 }
 
@@ -519,9 +524,16 @@ static void sessions(StoreTest *test) {
     put_beside(test, (Beside){.session = row});
     store_test_reopen(test);
     Batch batch;
-    Asked asked = {.kind = ASK_SESSION, .text = STR("w1"), .limit = 1};
-    check_session(ask(test, &batch, &asked)->session, &row); /* the one heard last */
+    Asked asked = {.kind = ASK_SESSIONS, .text = STR("w1"), .limit = 3};
+    const Ask *both = ask(test, &batch, &asked);
+    assert_int_equal(both->count, 2);
+    assert_true(str_eq(both->sessions[0].node, STR("n1")));
+    check_session(&both->sessions[1], &row);
     batch_done(&batch);
+    Query next = {.kind = QUERY_NEXT};
+    store_test_query(test, &next);
+    assert_int_equal(next.oldest_seen_us, 11);
+    arena_done(&next.arena);
     row.info = STR("{}");
     row.closed_us = 0;
     put_beside(test, (Beside){.session = row});
@@ -533,10 +545,12 @@ static void sessions(StoreTest *test) {
     arena_done(&query.arena);
     put_beside(test, (Beside){.session = row, .forget = true});
     asked.text = STR("w1");
-    assert_true(str_eq(ask(test, &batch, &asked)->session->node, STR("n1")));
+    const Ask *one = ask(test, &batch, &asked);
+    assert_int_equal(one->count, 1);
+    assert_true(str_eq(one->sessions[0].node, STR("n1")));
     batch_done(&batch);
     asked.text = STR("nobody");
-    assert_null(ask(test, &batch, &asked)->session);
+    assert_int_equal(ask(test, &batch, &asked)->count, 0);
     batch_done(&batch);
 }
 

@@ -216,7 +216,7 @@ static bool is_asked(const Ask *ask, const Job *job) {
         return (job->state == JOB_SUCCEEDED || job->state == JOB_CANCELLED) &&
                job->finished_us <= until_us;
     case ASK_PRUNABLE_DEAD: return job->state == JOB_DEAD && job->finished_us <= until_us;
-    case ASK_SESSION: break;
+    case ASK_SESSIONS: break;
     }
     return false;
 }
@@ -251,24 +251,23 @@ static const Entry *ask_next(const State *state, const Ask *ask, const Entry *la
     return best;
 }
 
-static void answer_session(const State *state, Batch *batch, Ask *ask) {
+static int by_node(const void *a, const void *b) {
+    return str_compare(((const SessionRow *)a)->node, ((const SessionRow *)b)->node);
+}
+
+/* Their texts live with the disk. */
+static void answer_sessions(const State *state, Batch *batch, Ask *ask) {
     const SessionRow *rows = state->sessions.rows;
-    const SessionRow *best = NULL;
-    for (size_t i = 0; i < state->sessions.count; i++) {
-        if (!str_eq(rows[i].worker, ask->text)) continue;
-        bool newer =
-            !best || rows[i].seen_us > best->seen_us ||
-            (rows[i].seen_us == best->seen_us && str_compare(rows[i].node, best->node) < 0);
-        if (newer) best = &rows[i];
+    ask->sessions = arena_zero(&batch->arena, ask->limit, sizeof(SessionRow));
+    for (size_t i = 0; i < state->sessions.count && ask->count < ask->limit; i++) {
+        if (str_eq(rows[i].worker, ask->text)) ask->sessions[ask->count++] = rows[i];
     }
-    if (!best) return;
-    ask->session = arena_new(&batch->arena, SessionRow);
-    *ask->session = *best; /* its texts live with the disk */
+    qsort(ask->sessions, ask->count, sizeof(SessionRow), by_node);
 }
 
 static void answer(const State *state, Batch *batch, Ask *ask) {
-    if (ask->kind == ASK_SESSION) {
-        answer_session(state, batch, ask);
+    if (ask->kind == ASK_SESSIONS) {
+        answer_sessions(state, batch, ask);
         return;
     }
     ask->rows = arena_zero(&batch->arena, ask->limit, sizeof(Row *));

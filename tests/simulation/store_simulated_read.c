@@ -230,6 +230,16 @@ static void take_lower(int64_t *lowest, int64_t value) {
 }
 
 static void read_next(const State *state, Query *query) {
+    const SessionRow *sessions = state->sessions.rows;
+    for (size_t i = 0; i < state->sessions.count; i++) {
+        take_lower(&query->oldest_seen_us, sessions[i].seen_us);
+    }
+    query->queues = arena_zero(&query->arena, state->queues.count + 1, sizeof(QueueInfo));
+    const QueueSetting *settings = state->queues.rows;
+    for (size_t i = 0; i < state->queues.count; i++) {
+        if (settings[i].paused) queue_of(query, settings[i].name)->paused = true;
+    }
+    qsort(query->queues, query->count, sizeof(QueueInfo), by_name);
     for (size_t i = 0; i < state->entries.count; i++) {
         const Job *job = &state_entry(state, i)->job;
         if (job->state == JOB_RUNNING) take_lower(&query->next_deadline_us, job->deadline_us);

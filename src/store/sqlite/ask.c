@@ -8,7 +8,7 @@ static const Sql SQL_OF_ASK[] = {
     [ASK_EXPIRED] = SQL_ASK_EXPIRED,
     [ASK_PRUNABLE] = SQL_ASK_PRUNABLE,
     [ASK_PRUNABLE_DEAD] = SQL_ASK_PRUNABLE_DEAD,
-    [ASK_SESSION] = SQL_ASK_SESSION,
+    [ASK_SESSIONS] = SQL_ASK_SESSIONS,
 };
 
 static Row *row_apart(Batch *batch, const JobKey *key, int64_t slot) {
@@ -45,23 +45,24 @@ static Err ask_rows(Batch *batch, Ask *ask, sqlite3_stmt *statement, Error *erro
     return OK;
 }
 
-static Err ask_session(Batch *batch, Ask *ask, sqlite3_stmt *statement, Error *error) {
+static Err ask_sessions(Batch *batch, Ask *ask, sqlite3_stmt *statement, Error *error) {
+    ask->sessions = arena_zero(&batch->arena, ask->limit, sizeof(SessionRow));
     bool there;
     TRY(statement_step(statement, &there, error));
-    if (!there) return OK;
-    ask->session = arena_new(&batch->arena, SessionRow);
-    session_read(statement, &batch->arena, ask->session);
-    statement_end(statement);
+    while (there) {
+        session_read(statement, &batch->arena, &ask->sessions[ask->count++]);
+        TRY(statement_step(statement, &there, error));
+    }
     return OK;
 }
 
 Err ask_answer(Writer *writer, Batch *batch, Ask *ask, Error *error) {
     sqlite3_stmt *statement;
     TRY(database_statement(&writer->database, SQL_OF_ASK[ask->kind], &statement, error));
-    bool by_worker = ask->kind == ASK_RUNNING_OF || ask->kind == ASK_SESSION;
+    bool by_worker = ask->kind == ASK_RUNNING_OF || ask->kind == ASK_SESSIONS;
     if (by_worker) bind_text(statement, 1, ask->text);
-    if (ask->kind == ASK_SESSION) return ask_session(batch, ask, statement, error);
     if (!by_worker) bind_int(statement, 2, ask->until_us);
     bind_int(statement, 3, (int64_t)ask->limit);
+    if (ask->kind == ASK_SESSIONS) return ask_sessions(batch, ask, statement, error);
     return ask_rows(batch, ask, statement, error);
 }

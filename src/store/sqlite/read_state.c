@@ -118,11 +118,27 @@ static Err read_first(Database *database, Sql sql, int64_t *ret, Error *error) {
     return OK;
 }
 
+static Err read_paused(Database *database, Query *query, Error *error) {
+    sqlite3_stmt *statement;
+    bool there;
+    TRY(database_statement(database, SQL_PAUSED, &statement, error));
+    TRY(statement_step(statement, &there, error));
+    while (there) {
+        query->queues = read_grow(&query->arena, query->queues, query->count, sizeof(QueueInfo));
+        Str name = arena_str(&query->arena, column_str(statement, 0));
+        query->queues[query->count++] = (QueueInfo){.name = name, .paused = true};
+        TRY(statement_step(statement, &there, error));
+    }
+    return OK;
+}
+
 Err read_next(Database *database, Query *query, Error *error) {
     TRY(read_first(database, SQL_NEXT_DEADLINE, &query->next_deadline_us, error));
     TRY(read_first(database, SQL_NEXT_EXPIRY, &query->next_expiry_us, error));
     TRY(read_first(database, SQL_NEXT_FINISHED, &query->next_finished_us, error));
-    return read_first(database, SQL_NEXT_DEAD, &query->next_dead_us, error);
+    TRY(read_first(database, SQL_NEXT_DEAD, &query->next_dead_us, error));
+    TRY(read_first(database, SQL_OLDEST_SEEN, &query->oldest_seen_us, error));
+    return read_paused(database, query, error);
 }
 
 Err read_revoked(Database *database, Query *query, Error *error) {

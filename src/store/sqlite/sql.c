@@ -35,8 +35,8 @@ static const char *const TEXTS[SQL_COUNT_] = {
         "SELECT slot, (SELECT max(n.slot) FROM job n WHERE n.key = job.key), {all}"
         " FROM job INDEXED BY job_dead"
         " WHERE state = 5 AND finished_us <= ?2 ORDER BY finished_us LIMIT ?3",
-    [SQL_ASK_SESSION] = "SELECT worker, node, info, lease_ms, seen_us, opened_us, closed_us, quick"
-                        " FROM session WHERE worker = ?1 ORDER BY seen_us DESC, node LIMIT 1",
+    [SQL_ASK_SESSIONS] = "SELECT worker, node, info, lease_ms, seen_us, opened_us, closed_us, quick"
+                         " FROM session WHERE worker = ?1 ORDER BY node LIMIT ?3",
     [SQL_LOG_LENGTHS] =
         "SELECT seq, length(CAST(text AS BLOB)) FROM log WHERE slot = ?1 ORDER BY seq",
     [SQL_LOG_ADD] = "INSERT INTO log VALUES (?1, ?2, ?3)",
@@ -81,6 +81,8 @@ static const char *const TEXTS[SQL_COUNT_] = {
                         " WHERE state = 1 AND expires_us > 0 ORDER BY expires_us LIMIT 1",
     [SQL_NEXT_FINISHED] = "SELECT finished_us FROM job INDEXED BY job_finished"
                           " WHERE state IN (4, 6) ORDER BY finished_us LIMIT 1",
+    [SQL_OLDEST_SEEN] = "SELECT min(seen_us) FROM session",
+    [SQL_PAUSED] = "SELECT name FROM queue WHERE paused = 1 ORDER BY name",
     [SQL_NEXT_DEAD] = "SELECT finished_us FROM job INDEXED BY job_dead"
                       " WHERE state = 5 ORDER BY finished_us LIMIT 1",
     [SQL_STATUS_TOTALS] = "SELECT status, sum(n) FROM count GROUP BY status",

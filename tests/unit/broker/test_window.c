@@ -21,7 +21,7 @@ static Hint hint(uint64_t key, int64_t score, int64_t due_us) {
 
 static int open_window(void **state) {
     Window *window = alloc_zero(1, sizeof *window);
-    window_init(window, (const uint64_t[2]){1, 2});
+    window_init(window, LIMIT_WINDOW, (const uint64_t[2]){1, 2});
     *state = window;
     return 0;
 }

@@ -343,6 +343,37 @@ static void the_first_failure_of_a_run_is_noted(void **unused) {
     assert_null(job.failure_first.ptr);
 }
 
+/* Its two runs must not overlap where the first one's worker has not heard of the cancel yet. */
+static void a_retry_waits_for_a_cancelled_attempt(void **unused) {
+    (void)unused;
+    static const struct {
+        int64_t timeout_ms, grace_ms, due_us;
+    } rows[] = {
+        {60000, 15000, NOW + 30000000}, /* a lease, counted from the cancel */
+        {1000, 15000, NOW + 16000000},  /* its own deadline comes first */
+        {60000, 0, NOW + 3}, /* a plain worker: nothing to wait for that could be known */
+    };
+    for (size_t i = 0; i < LENGTH(rows); i++) {
+        Job job = job_in(JOB_WAITING);
+        job.timeout_ms = rows[i].timeout_ms;
+        assert_int_equal(job_start(&job, FENCE, STR("w1"), rows[i].grace_ms, &context),
+                         CHANGE_APPLIED);
+        assert_int_equal(cancel(&job), CHANGE_APPLIED);
+        assert_int_equal(retry(&job), CHANGE_APPLIED);
+        assert_int_equal(job.due_us, rows[i].due_us);
+    }
+    Job waiting = job_in(JOB_WAITING);
+    waiting.due_us = NOW + 99;
+    assert_int_equal(cancel(&waiting), CHANGE_APPLIED);
+    assert_int_equal(retry(&waiting), CHANGE_APPLIED);
+    assert_int_equal(waiting.due_us, NOW + 3);
+    Job expired = job_in(JOB_WAITING);
+    expired.due_us = NOW + 99;
+    assert_int_equal(expire(&expired), CHANGE_APPLIED);
+    assert_int_equal(retry(&expired), CHANGE_APPLIED);
+    assert_int_equal(expired.due_us, NOW + 3);
+}
+
 static void lost_workers_are_counted_apart(void **unused) {
     (void)unused;
     for (int64_t max_lost = 0; max_lost <= 2; max_lost++) {
@@ -485,6 +516,7 @@ int main(void) {
         TEST(a_cancellation_says_why),
         TEST(only_what_has_expired_expires),
         TEST(a_retry_begins_the_next_run),
+        TEST(a_retry_waits_for_a_cancelled_attempt),
     };
     return cmocka_run_group_tests(tests, NULL, forget);
 }

@@ -26,6 +26,8 @@ typedef struct Report { /* an accepted outcome */
 typedef struct Model {
     const char *state;                   /* "waiting", "running", "done", "dead", "cancelled" */
     int64_t due, expires, fence, worker; /* worker -1 = none */
+    int64_t started, grace;              /* grace in ms; 0: a plain worker */
+    int64_t stopped;                     /* when a cancelled attempt is over for certain */
     int64_t attempt, failures, lost, run;
     int64_t starts_of_run; /* less those returned */
     int64_t outcomes_of_run;
@@ -118,7 +120,7 @@ static ChangeContext context_of(World *world) {
 static void do_start(World *world) {
     Model *model = &world->model;
     ChangeContext context = context_of(world);
-    int64_t worker = pick_worker(world);
+    int64_t worker = pick_worker(world), grace = pick(world, 2) ? 0 : 15000;
     world->minted += 1 + pick(world, 3);
     ChangeResult expected = CHANGE_APPLIED;
     if (!is(model, "waiting")) {
@@ -133,8 +135,10 @@ static void do_start(World *world) {
         model->worker = worker;
         model->attempt++;
         model->starts_of_run++;
+        model->started = world->now;
+        model->grace = grace;
     }
-    assert_int_equal(job_start(&world->job, world->minted, worker_name(worker), 0, &context),
+    assert_int_equal(job_start(&world->job, world->minted, worker_name(worker), grace, &context),
                      expected);
 }
 
@@ -162,6 +166,7 @@ static void model_fail(World *world, bool final) {
     model->failures++;
     model->ended++;
     if (world->job.retry.discard) {
+        model->stopped = 0;
         model_end(model, "cancelled");
     } else if (final || model->failures == world->job.retry.max_attempts) {
         model_end(model, "dead");
@@ -247,6 +252,12 @@ static void do_cancel(World *world) {
     ChangeResult expected = CHANGE_WRONG_STATE;
     if (!has_ended(model)) {
         expected = CHANGE_APPLIED;
+        model->stopped = world->now;
+        if (is(model, "running") && model->grace > 0) {
+            int64_t deadline = model->started + 1000 * (world->job.timeout_ms + model->grace);
+            int64_t lease = world->now + 30000000;
+            model->stopped = lease < deadline ? lease : deadline;
+        }
         model_end(model, "cancelled");
     }
     assert_int_equal(job_cancel(&world->job, REASON_CANCELLED, &context), expected);
@@ -286,8 +297,9 @@ static void do_retry(World *world) {
         model->due = world->now;
     } else if (is(model, "dead") || is(model, "cancelled")) {
         expected = CHANGE_APPLIED;
+        bool holds = is(model, "cancelled") && model->stopped > world->now;
+        model->due = holds ? model->stopped : world->now;
         model->state = "waiting";
-        model->due = world->now;
         model->run++;
         model->failures = model->lost = model->starts_of_run = model->outcomes_of_run = 0;
         if (model_expired(model, world->now)) model->expires = 0;
