@@ -27,7 +27,6 @@ typedef struct Model {
     const char *state;                   /* "waiting", "running", "done", "dead", "cancelled" */
     int64_t due, expires, fence, worker; /* worker -1 = none */
     int64_t started, grace;              /* grace in ms; 0: a plain worker */
-    int64_t stopped;                     /* when a cancelled attempt is over for certain */
     int64_t attempt, failures, lost, run;
     int64_t starts_of_run; /* less those returned */
     int64_t outcomes_of_run;
@@ -166,7 +165,6 @@ static void model_fail(World *world, bool final) {
     model->failures++;
     model->ended++;
     if (world->job.retry.discard) {
-        model->stopped = 0;
         model_end(model, "cancelled");
     } else if (final || model->failures == world->job.retry.max_attempts) {
         model_end(model, "dead");
@@ -221,7 +219,7 @@ static void do_time_out(World *world) {
     ChangeResult expected = CHANGE_WRONG_STATE;
     if (is(model, "running")) {
         expected = CHANGE_NOT_DUE;
-        if (world->now >= world->job.started_us + world->job.timeout_ms * 1000) {
+        if (world->now >= model->started + 1000 * (world->job.timeout_ms + model->grace)) {
             expected = CHANGE_APPLIED;
             model_fail(world, /* final= */ false);
         }
@@ -252,11 +250,11 @@ static void do_cancel(World *world) {
     ChangeResult expected = CHANGE_WRONG_STATE;
     if (!has_ended(model)) {
         expected = CHANGE_APPLIED;
-        model->stopped = world->now;
+        model->due = world->now;
         if (is(model, "running") && model->grace > 0) {
             int64_t deadline = model->started + 1000 * (world->job.timeout_ms + model->grace);
             int64_t lease = world->now + 30000000;
-            model->stopped = lease < deadline ? lease : deadline;
+            model->due = lease < deadline ? lease : deadline;
         }
         model_end(model, "cancelled");
     }
@@ -271,6 +269,7 @@ static void do_expire(World *world) {
         expected = CHANGE_NOT_DUE;
         if (model_expired(model, world->now)) {
             expected = CHANGE_APPLIED;
+            model->due = world->now;
             model_end(model, "cancelled");
         }
     }
@@ -297,8 +296,8 @@ static void do_retry(World *world) {
         model->due = world->now;
     } else if (is(model, "dead") || is(model, "cancelled")) {
         expected = CHANGE_APPLIED;
-        bool holds = is(model, "cancelled") && model->stopped > world->now;
-        model->due = holds ? model->stopped : world->now;
+        bool holds = is(model, "cancelled") && model->due > world->now;
+        if (!holds) model->due = world->now;
         model->state = "waiting";
         model->run++;
         model->failures = model->lost = model->starts_of_run = model->outcomes_of_run = 0;
