@@ -1,22 +1,10 @@
-/* Points, faults and transactions of the simulated store: see store_simulated.h. */
+/* Points, faults and connections of the simulated store: see store_simulated.h. */
 #include "simulation/store_simulated_state.h"
 
 #include "base/alloc.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-typedef struct SimulatedStore {
-    Store base;
-    SimulatedDisk *disk;
-    StoreIo io;
-    SimulatedIo simulated;
-    bool dead; /* kept until the disk goes, because calls may still be scheduled */
-    Batch *batch;
-    BatchDone done;
-    void *context;
-    int64_t begin_us;
-} SimulatedStore;
 
 typedef struct SimulatedRead {
     SimulatedStore *store;
@@ -40,17 +28,17 @@ void table_remove(Table *table, size_t at, size_t size) {
     memmove(row, row + size, (--table->count - at) * size);
 }
 
-Table table_copy(const Table *table, size_t size) {
-    Table copy = {.count = table->count, .capacity = table->count};
-    if (table->count == 0) return copy;
-    copy.rows = alloc_zero(table->count, size);
-    memcpy(copy.rows, table->rows, table->count * size);
-    return copy;
-}
-
-static void table_done(Table *table) {
+void table_done(Table *table) {
     free(table->rows);
     *table = (Table){0};
+}
+
+static Table table_copy(const Table *table, size_t size) {
+    Table copy = {.count = table->count, .capacity = table->count};
+    if (table->count == 0) return copy;
+    copy.rows = alloc(table->count * size);
+    memcpy(copy.rows, table->rows, table->count * size);
+    return copy;
 }
 
 Entry *state_newest(const State *state, const JobKey *key) {
@@ -60,6 +48,28 @@ Entry *state_newest(const State *state, const JobKey *key) {
     }
     return NULL;
 }
+
+State state_copy(const State *from) {
+    State copy = {.frontier_us = from->frontier_us};
+    copy.entries = table_copy(&from->entries, sizeof(Entry *));
+    copy.sessions = table_copy(&from->sessions, sizeof(SessionRow));
+    copy.queues = table_copy(&from->queues, sizeof(QueueSetting));
+    copy.tokens = table_copy(&from->tokens, sizeof(Revoked));
+    copy.counts = table_copy(&from->counts, sizeof(CountDelta));
+    copy.marks = table_copy(&from->marks, sizeof(Mark));
+    return copy;
+}
+
+void state_done(State *state) {
+    table_done(&state->entries);
+    table_done(&state->sessions);
+    table_done(&state->queues);
+    table_done(&state->tokens);
+    table_done(&state->counts);
+    table_done(&state->marks);
+}
+
+/* ---- the disk ---- */
 
 Str disk_text(SimulatedDisk *disk, Str text) {
     if (!text.ptr) return text;
@@ -71,68 +81,40 @@ Str disk_text(SimulatedDisk *disk, Str text) {
     return *kept;
 }
 
-/* ---- transactions ---- */
-
-static void free_entries(Table *entries) {
-    for (size_t i = 0; i < entries->count; i++) {
-        Entry *entry = ((Entry **)entries->rows)[i];
-        arena_done(&entry->arena);
-        free(entry);
-    }
-    table_done(entries);
-}
-
-static void state_done(State *state) {
-    table_done(&state->entries);
-    table_done(&state->sessions);
-    table_done(&state->queues);
-    table_done(&state->tokens);
-    table_done(&state->counts);
-}
-
-void disk_begin(SimulatedDisk *disk) {
-    check(!disk->writing);
-    const State *from = &disk->committed;
-    disk->open = *from;
-    disk->open.entries = table_copy(&from->entries, sizeof(Entry *));
-    disk->open.sessions = table_copy(&from->sessions, sizeof(SessionRow));
-    disk->open.queues = table_copy(&from->queues, sizeof(QueueSetting));
-    disk->open.tokens = table_copy(&from->tokens, sizeof(Revoked));
-    disk->open.counts = table_copy(&from->counts, sizeof(CountDelta));
-    disk->writing = true;
-}
-
-void disk_commit(SimulatedDisk *disk) {
-    check(disk->writing);
-    state_done(&disk->committed);
-    disk->committed = disk->open;
-    table_done(&disk->added);
-    free_entries(&disk->removed);
-    disk->writing = false;
-}
-
-/* An entry that was added and removed in the same transaction is in both tables. */
-void disk_roll_back(SimulatedDisk *disk) {
-    if (!disk->writing) return;
-    state_done(&disk->open);
-    table_done(&disk->removed);
-    free_entries(&disk->added);
-    disk->writing = false;
+Entry *disk_entry(SimulatedDisk *disk, int64_t slot, const Job *job, Str log) {
+    Entry *entry = alloc_zero(1, sizeof *entry);
+    entry->slot = slot;
+    entry->job = *job;
+    job_copy(&entry->job, &entry->arena);
+    entry->log = arena_str(&entry->arena, log);
+    *(Entry **)table_add(&disk->entries, sizeof entry) = entry;
+    return entry;
 }
 
 SimulatedDisk *simulated_disk_new(void) {
     return alloc_zero(1, sizeof(SimulatedDisk));
 }
 
+static SimulatedStore *disk_store(const SimulatedDisk *disk, size_t at) {
+    return ((SimulatedStore **)disk->stores.rows)[at];
+}
+
 void simulated_disk_free(SimulatedDisk *disk) {
     if (!disk) return;
-    disk_roll_back(disk);
-    free_entries(&disk->committed.entries);
-    state_done(&disk->committed);
     for (size_t i = 0; i < disk->stores.count; i++) {
-        free(((SimulatedStore **)disk->stores.rows)[i]);
+        transaction_roll_back(&disk_store(disk, i)->transaction);
+        free(disk_store(disk, i));
     }
     table_done(&disk->stores);
+    for (size_t i = 0; i < disk->entries.count; i++) {
+        Entry *entry = ((Entry **)disk->entries.rows)[i];
+        arena_done(&entry->arena);
+        free(entry);
+    }
+    table_done(&disk->entries);
+    table_done(&disk->locks);
+    state_done(&disk->committed);
+    state_done(&disk->replica);
     map_done(&disk->texts);
     arena_done(&disk->arena);
     free(disk);
@@ -148,10 +130,17 @@ static void go_on(SimulatedStore *store, SimulatedPoint point, void (*function)(
     store->simulated.later(store->simulated.context, point, function, store);
 }
 
-static Err fault_at(SimulatedStore *store, SimulatedPoint point, Error *error) {
-    if (!store->simulated.fault) return OK;
-    switch (store->simulated.fault(store->simulated.context, point)) {
-    case FAULT_NONE: break;
+static SimulatedFault fault_at(SimulatedStore *store, SimulatedPoint point) {
+    if (!store->simulated.fault) return FAULT_NONE;
+    return store->simulated.fault(store->simulated.context, point);
+}
+
+static Err fault_error(SimulatedFault fault, Error *error) {
+    switch (fault) {
+    case FAULT_NONE:
+    case FAULT_CONFLICT:
+    case FAULT_CUT_BEFORE:
+    case FAULT_CUT_AFTER: return OK;
     case FAULT_UNAVAILABLE:
         return error_code(error, ERR_UNAVAILABLE, "store-unavailable", "the store is away");
     case FAULT_FULL: return error_code(error, ERR_UNAVAILABLE, "store-full", "the disk is full");
@@ -159,6 +148,26 @@ static Err fault_at(SimulatedStore *store, SimulatedPoint point, Error *error) {
         return error_code(error, ERR_INTERNAL, "store-error", "a statement failed");
     }
     return OK;
+}
+
+static void at_begin(void *argument);
+static void at_round(void *argument);
+
+/* Its locks are free, and whoever waits for one goes on. */
+static void transaction_over(SimulatedStore *store) {
+    locks_release(store);
+    SimulatedDisk *disk = store->disk;
+    for (size_t i = 0; i < disk->stores.count; i++) {
+        SimulatedStore *other = disk_store(disk, i);
+        if (other->waits_for != store) continue;
+        other->waits_for = NULL;
+        go_on(other, POINT_ROUND, at_round);
+    }
+}
+
+static void roll_back(SimulatedStore *store) {
+    transaction_roll_back(&store->transaction);
+    transaction_over(store);
 }
 
 static void at_answer(void *argument) {
@@ -170,46 +179,143 @@ static void at_answer(void *argument) {
     store->done(batch, store->context);
 }
 
-/* true: the batch has failed and its answer is on the way. */
-static bool fails_at(SimulatedStore *store, SimulatedPoint point) {
+static void fail(SimulatedStore *store, SimulatedFault fault) {
     Batch *batch = store->batch;
-    batch->outcome = fault_at(store, point, &batch->error);
-    if (batch->outcome == OK) return false;
-    disk_roll_back(store->disk);
+    roll_back(store);
+    batch->outcome = fault_error(fault, &batch->error);
     go_on(store, POINT_ANSWER, at_answer);
+}
+
+static void begin_again(SimulatedStore *store) {
+    roll_back(store);
+    batch_restart(store->batch);
+    go_on(store, POINT_BEGIN, at_begin);
+}
+
+/* true: the batch does not go on from here by itself. */
+static bool stops_at(SimulatedStore *store, SimulatedPoint point) {
+    if (store->dead) return true;
+    SimulatedFault fault = store->cut ? FAULT_UNAVAILABLE : fault_at(store, point);
+    store->cut = false;
+    if (fault == FAULT_CONFLICT) {
+        begin_again(store);
+        return true;
+    }
+    if (fault == FAULT_NONE || fault == FAULT_CUT_BEFORE || fault == FAULT_CUT_AFTER) return false;
+    fail(store, fault);
     return true;
+}
+
+static void commit(SimulatedStore *store) {
+    transaction_commit(&store->transaction, store->batch);
+    transaction_over(store);
+}
+
+static bool has_landed(const SimulatedStore *store) {
+    const Table *marks = &store->disk->committed.marks;
+    for (size_t i = 0; i < marks->count; i++) {
+        const Mark *mark = &((const Mark *)marks->rows)[i];
+        if (mark->store == store->number) return mark->batch == store->batch_number;
+    }
+    return false;
+}
+
+/* The commit's answer did not come. The batch left its mark in the same transaction, so a new connection
+ * can tell whether it landed; if not, it runs again. */
+static void at_resolve(void *argument) {
+    SimulatedStore *store = argument;
+    if (store->dead) return;
+    store->cut = false;
+    if (fault_at(store, POINT_RESOLVE) != FAULT_NONE) {
+        go_on(store, POINT_RESOLVE, at_resolve);
+    } else if (has_landed(store)) {
+        go_on(store, POINT_ANSWER, at_answer);
+    } else {
+        batch_restart(store->batch);
+        go_on(store, POINT_BEGIN, at_begin);
+    }
 }
 
 static void at_commit(void *argument) {
     SimulatedStore *store = argument;
-    if (store->dead || fails_at(store, POINT_COMMIT)) return;
-    disk_commit(store->disk);
-    go_on(store, POINT_ANSWER, at_answer);
+    if (store->dead) return;
+    SimulatedFault fault = store->cut ? FAULT_CUT_BEFORE : fault_at(store, POINT_COMMIT);
+    store->cut = false;
+    switch (fault) {
+    case FAULT_CONFLICT: begin_again(store); return;
+    case FAULT_CUT_BEFORE:
+        roll_back(store);
+        go_on(store, POINT_RESOLVE, at_resolve);
+        return;
+    case FAULT_CUT_AFTER:
+        commit(store);
+        go_on(store, POINT_RESOLVE, at_resolve);
+        return;
+    case FAULT_NONE:
+        commit(store);
+        go_on(store, POINT_ANSWER, at_answer);
+        return;
+    case FAULT_UNAVAILABLE:
+    case FAULT_FULL:
+    case FAULT_INTERNAL: fail(store, fault); return;
+    }
+}
+
+/* It waits for a lock. Where that is a circle, this one begins again, as the server would have it. */
+static void wait_for_lock(SimulatedStore *store) {
+    const SimulatedStore *other = store->waits_for;
+    while (other && other != store)
+        other = other->waits_for;
+    if (other == store) begin_again(store);
+}
+
+static void finish(SimulatedStore *store) {
+    store->batch->finish(store->batch);
+    simulated_count(store);
+    Change mark = {.kind = CHANGE_MARK, .mark = {store->number, store->batch_number}};
+    transaction_write(&store->transaction, &mark);
+    go_on(store, POINT_COMMIT, at_commit);
 }
 
 static void at_round(void *argument) {
     SimulatedStore *store = argument;
-    if (store->dead || fails_at(store, POINT_ROUND)) return;
+    if (stops_at(store, POINT_ROUND)) return;
     Batch *batch = store->batch;
-    bool more = batch->advance(batch);
-    simulated_flush(store->disk, batch);
-    if (more) {
-        go_on(store, POINT_ROUND, at_round);
+    if (!store->advanced) {
+        store->more = batch->advance(batch);
+        store->advanced = true;
+        if (batch->wipe) {
+            transaction_write(&store->transaction, &(Change){.kind = CHANGE_ALL_GONE});
+        }
+    }
+    if (!store->flushed && !simulated_lock_rows(store)) {
+        wait_for_lock(store);
         return;
     }
-    batch->finish(batch);
-    simulated_count(store->disk, batch);
-    go_on(store, POINT_COMMIT, at_commit);
+    transaction_refresh(&store->transaction);
+    if (!store->flushed) simulated_flush_rows(store);
+    store->flushed = true;
+    if (!simulated_answer(store)) {
+        wait_for_lock(store);
+        return;
+    }
+    store->advanced = store->flushed = false;
+    if (store->more) {
+        go_on(store, POINT_ROUND, at_round);
+    } else {
+        finish(store);
+    }
 }
 
 static void at_begin(void *argument) {
     SimulatedStore *store = argument;
-    if (store->dead || fails_at(store, POINT_BEGIN)) return;
-    disk_begin(store->disk);
+    if (stops_at(store, POINT_BEGIN)) return;
+    transaction_begin(&store->transaction, store->disk);
+    store->advanced = store->flushed = false;
+    store->batch_number++;
     Batch *batch = store->batch;
     batch->now_us = store->begin_us = store->io.now_us(store->io.context);
-    batch->frontier_us = store->disk->open.frontier_us;
-    if (batch->wipe) simulated_wipe(store->disk);
+    batch->frontier_us = store->disk->committed.frontier_us;
     go_on(store, POINT_ROUND, at_round);
 }
 
@@ -219,6 +325,7 @@ static void simulated_store_run(Store *base, Batch *batch, BatchDone done, void 
     store->batch = batch;
     store->done = done;
     store->context = context;
+    store->cut = false;
     go_on(store, POINT_BEGIN, at_begin);
 }
 
@@ -229,7 +336,7 @@ static void at_read(void *argument) {
     Query *query = read.query;
     query->error = (Error){0};
     query->now_us = read.store->io.now_us(read.store->io.context);
-    query->outcome = fault_at(read.store, POINT_READ, &query->error);
+    query->outcome = fault_error(fault_at(read.store, POINT_READ), &query->error);
     if (query->outcome == OK) query->outcome = simulated_read(&read.store->disk->committed, query);
     query->done(query);
 }
@@ -241,11 +348,46 @@ static void simulated_store_read(Store *base, Query *query) {
     store->simulated.later(store->simulated.context, POINT_READ, at_read, read);
 }
 
+/* ---- what happens to connections and servers ---- */
+
 void simulated_crash(Store *base) {
     SimulatedStore *store = self(base);
     store->dead = true;
     store->batch = NULL;
-    disk_roll_back(store->disk);
+    roll_back(store);
+}
+
+static void cut(SimulatedStore *store) {
+    if (store->dead || !store->transaction.open) return;
+    bool waits = store->waits_for != NULL;
+    store->cut = true;
+    roll_back(store);
+    if (waits) go_on(store, POINT_ROUND, at_round);
+}
+
+void simulated_cut(Store *base) {
+    cut(self(base));
+}
+
+void simulated_restart(SimulatedDisk *disk) {
+    for (size_t i = 0; i < disk->stores.count; i++)
+        cut(disk_store(disk, i));
+}
+
+void simulated_replicate(SimulatedDisk *disk) {
+    state_done(&disk->replica);
+    disk->replica = state_copy(&disk->committed);
+    disk->replica_sequences = disk->sequences;
+    disk->replicates = true;
+}
+
+void simulated_fail_over(SimulatedDisk *disk) {
+    check(disk->replicates);
+    simulated_restart(disk);
+    state_done(&disk->committed);
+    disk->committed = state_copy(&disk->replica);
+    disk->sequences = disk->replica_sequences;
+    disk->timeline++;
 }
 
 static const StoreKind kind = {
@@ -256,10 +398,13 @@ static const StoreKind kind = {
 };
 
 Store *simulated_open(SimulatedDisk *disk, const StoreIo *io, const SimulatedIo *simulated) {
-    check(!disk->writing);
     if (disk->committed.frontier_us == 0) disk->committed.frontier_us = io->now_us(io->context);
     SimulatedStore *store = alloc_zero(1, sizeof *store);
-    *store = (SimulatedStore){.base.kind = &kind, .disk = disk, .io = *io, .simulated = *simulated};
+    *store = (SimulatedStore){.base.kind = &kind,
+                              .disk = disk,
+                              .io = *io,
+                              .simulated = *simulated,
+                              .number = (unsigned)disk->stores.count + 1};
     *(SimulatedStore **)table_add(&disk->stores, sizeof store) = store;
     return &store->base;
 }

@@ -6,38 +6,28 @@
 #include "core/fence.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-static size_t place_of(const State *state, int64_t slot) {
+static const Entry *entry_at(const State *state, int64_t slot) {
     size_t at = state->entries.count;
     while (at > 0 && state_entry(state, at - 1)->slot != slot)
         at--;
     check(at > 0);
-    return at - 1;
+    return state_entry(state, at - 1);
 }
 
-static Entry *entry_new(SimulatedDisk *disk, int64_t slot, const Job *job, Str log) {
-    Entry *entry = alloc_zero(1, sizeof *entry);
-    entry->slot = slot;
-    entry->job = *job;
-    job_copy(&entry->job, &entry->arena);
-    entry->log = arena_str(&entry->arena, log);
-    *(Entry **)table_add(&disk->added, sizeof entry) = entry;
-    return entry;
+static void put(Transaction *transaction, int64_t slot, const Job *job, Str log) {
+    Entry *entry = disk_entry(transaction->disk, slot, job, log);
+    Change change = {.kind = CHANGE_ENTRY, .slot = slot, .entry = entry};
+    transaction_write(transaction, &change);
 }
 
-static void entry_removed(SimulatedDisk *disk, Entry *entry) {
-    *(Entry **)table_add(&disk->removed, sizeof entry) = entry;
+static void replace(Transaction *transaction, int64_t slot, const Job *job) {
+    put(transaction, slot, job, entry_at(&transaction->view, slot)->log);
 }
 
-static void replace(SimulatedDisk *disk, int64_t slot, const Job *job) {
-    size_t at = place_of(&disk->open, slot);
-    Entry *old = state_entry(&disk->open, at);
-    ((Entry **)disk->open.entries.rows)[at] = entry_new(disk, slot, job, old->log);
-    entry_removed(disk, old);
-}
-
-static void load(SimulatedDisk *disk, Batch *batch, Row *row) {
-    const Entry *entry = state_newest(&disk->open, &row->key);
+static void load(const Transaction *transaction, Batch *batch, Row *row) {
+    const Entry *entry = state_newest(&transaction->view, &row->key);
     if (entry) {
         batch_found(batch, row, entry->slot, &entry->job);
     } else {
@@ -69,80 +59,78 @@ static Job light(const Job *job) {
     };
 }
 
-static void write_blind(SimulatedDisk *disk, Batch *batch, Row *row) {
+static void write_blind(Transaction *transaction, Batch *batch, Row *row) {
     bool start = row->write == WRITE_START;
-    const Entry *entry = state_newest(&disk->open, &row->key);
+    const Entry *entry = state_newest(&transaction->view, &row->key);
     bool hit = false;
     ChangeContext context = {batch->now_us, batch->random, &batch->arena};
     if (entry) {
         Job job = entry->job;
-        int64_t slot = entry->slot;
+        const SimulatedDisk *disk = transaction->disk;
         if (start) {
-            int64_t fence = fence_make(0, disk->open.fence + 1);
+            int64_t fence = fence_make(disk->timeline, disk->sequences.fence + 1);
             hit = job_start(&job, fence, row->lease.worker, row->grace_ms, &context) ==
                   CHANGE_APPLIED;
+            if (hit) (void)transaction_fence(transaction);
         } else {
             hit =
                 job_succeed(&job, &row->lease, row->result, row->hash, &context) == CHANGE_APPLIED;
         }
         if (hit) {
-            disk->open.fence += start;
             Job told = start ? job : light(&job);
-            batch_hit(batch, row, slot, &told);
-            replace(disk, slot, &job);
+            batch_hit(batch, row, entry->slot, &told);
+            replace(transaction, entry->slot, &job);
         }
     }
     row->write = WRITE_NONE;
-    if (!hit) load(disk, batch, row);
+    if (!hit) load(transaction, batch, row);
 }
 
-static void write_row(SimulatedDisk *disk, Batch *batch, Row *row) {
+static void write_row(Transaction *transaction, Batch *batch, Row *row) {
     switch (row->write) {
     case WRITE_NONE: break;
     case WRITE_INSERT: {
-        Entry *entry = entry_new(disk, ++disk->open.slot, &row->job, (Str){0});
-        *(Entry **)table_add(&disk->open.entries, sizeof entry) = entry;
-        batch_written(batch, row, entry->slot);
+        int64_t slot = transaction_slot(transaction);
+        put(transaction, slot, &row->job, (Str){0});
+        batch_written(batch, row, slot);
         break;
     }
     case WRITE_START:
-    case WRITE_SUCCEED: write_blind(disk, batch, row); break;
+    case WRITE_SUCCEED: write_blind(transaction, batch, row); break;
     case WRITE_UPDATE:
-        replace(disk, row->slot, &row->job);
+        replace(transaction, row->slot, &row->job);
         batch_written(batch, row, row->slot);
         break;
     case WRITE_DELETE: {
-        size_t at = place_of(&disk->open, row->slot);
-        entry_removed(disk, state_entry(&disk->open, at));
-        table_remove(&disk->open.entries, at, sizeof(Entry *));
+        Change change = {.kind = CHANGE_ENTRY, .slot = row->slot};
+        transaction_write(transaction, &change);
         batch_written(batch, row, 0);
         break;
     }
     }
 }
 
-static void flush_rows(SimulatedDisk *disk, Batch *batch) {
+static void write_rows(Transaction *transaction, Batch *batch) {
     static const RowWrite ORDER[] = {WRITE_DELETE, WRITE_UPDATE, WRITE_INSERT, WRITE_START,
                                      WRITE_SUCCEED};
     for (size_t i = 0; i < LENGTH(ORDER); i++) {
         list_each(&batch->flush, node) {
             Row *row = container_of(node, Row, in_flush);
-            if (row->write == ORDER[i]) write_row(disk, batch, row);
+            if (row->write == ORDER[i]) write_row(transaction, batch, row);
         }
     }
     ListNode *node;
     while ((node = list_pop(&batch->flush))) {
         Row *row = container_of(node, Row, in_flush);
-        if (row->status == ROW_ASKED) load(disk, batch, row);
+        if (row->status == ROW_ASKED) load(transaction, batch, row);
     }
 }
 
 /* ---- beside the rows ---- */
 
-static void append_log(SimulatedDisk *disk, const LogWrite *write) {
+static void append_log(Transaction *transaction, const LogWrite *write) {
     if (write->row->slot == 0 || write->text.len == 0) return;
-    size_t at = place_of(&disk->open, write->row->slot);
-    Entry *old = state_entry(&disk->open, at);
+    const Entry *old = entry_at(&transaction->view, write->row->slot);
     cleanup(buf_done) Buf all;
     buf_init(&all, old->log.len + write->text.len);
     buf_add(&all, old->log);
@@ -151,54 +139,37 @@ static void append_log(SimulatedDisk *disk, const LogWrite *write) {
     while (from > 0 && from < all.len && ((unsigned char)all.data[from] & 0xc0) == 0x80)
         from++;
     buf_drop(&all, from);
-    ((Entry **)disk->open.entries.rows)[at] = entry_new(disk, old->slot, &old->job, buf_str(&all));
-    entry_removed(disk, old);
+    put(transaction, old->slot, &old->job, buf_str(&all));
 }
 
-static void write_session(SimulatedDisk *disk, const SessionWrite *write) {
-    Table *table = &disk->open.sessions;
-    SessionRow *rows = table->rows;
-    size_t at = 0;
-    while (at < table->count && !(str_eq(rows[at].worker, write->session.worker) &&
-                                  str_eq(rows[at].node, write->session.node))) {
-        at++;
-    }
-    bool known = at < table->count;
-    if (write->forget) {
-        if (known) table_remove(table, at, sizeof *rows);
-        return;
-    }
-    SessionRow *row = known ? &rows[at] : table_add(table, sizeof *rows);
-    *row = write->session;
-    row->worker = disk_text(disk, row->worker);
-    row->node = disk_text(disk, row->node);
-    row->info = disk_text(disk, row->info);
+static void write_session(Transaction *transaction, const SessionWrite *write) {
+    SimulatedDisk *disk = transaction->disk;
+    Change change = {.kind = write->forget ? CHANGE_SESSION_GONE : CHANGE_SESSION,
+                     .session = write->session};
+    change.session.worker = disk_text(disk, change.session.worker);
+    change.session.node = disk_text(disk, change.session.node);
+    change.session.info = disk_text(disk, change.session.info);
+    transaction_write(transaction, &change);
 }
 
-static void write_queue(SimulatedDisk *disk, const QueueWrite *write) {
-    Table *table = &disk->open.queues;
-    QueueSetting *rows = table->rows;
-    size_t at = 0;
-    while (at < table->count && !str_eq(rows[at].name, write->queue))
-        at++;
-    QueueSetting *row = at < table->count ? &rows[at] : table_add(table, sizeof *rows);
-    *row = (QueueSetting){disk_text(disk, write->queue), write->paused};
+static void write_queue(Transaction *transaction, const QueueWrite *write) {
+    Change change = {.kind = CHANGE_QUEUE,
+                     .queue = {disk_text(transaction->disk, write->queue), write->paused}};
+    transaction_write(transaction, &change);
 }
 
-static void write_tokens(SimulatedDisk *disk, const Batch *batch) {
+static void write_tokens(Transaction *transaction, const Batch *batch) {
     if (!batch->tokens) return;
-    Table *table = &disk->open.tokens;
-    for (size_t i = table->count; i > 0; i--) {
-        bool over = ((Revoked *)table->rows)[i - 1].until_us <= batch->now_us;
-        if (over) table_remove(table, i - 1, sizeof(Revoked));
+    for (size_t i = transaction->view.tokens.count; i > 0; i--) {
+        Revoked token = ((Revoked *)transaction->view.tokens.rows)[i - 1];
+        if (token.until_us > batch->now_us) continue;
+        transaction_write(transaction, &(Change){.kind = CHANGE_TOKEN_GONE, .token = token});
     }
     for (const TokenWrite *write = batch->tokens; write; write = write->next) {
-        Revoked *rows = table->rows;
-        size_t at = 0;
-        while (at < table->count && !str_eq(rows[at].token_id, write->token_id))
-            at++;
-        Revoked *row = at < table->count ? &rows[at] : table_add(table, sizeof *rows);
-        *row = (Revoked){disk_text(disk, write->token_id), write->until_us};
+        Change change = {
+            .kind = CHANGE_TOKEN,
+            .token = {disk_text(transaction->disk, write->token_id), write->until_us}};
+        transaction_write(transaction, &change);
     }
 }
 
@@ -265,11 +236,7 @@ static void answer_sessions(const State *state, Batch *batch, Ask *ask) {
     qsort(ask->sessions, ask->count, sizeof(SessionRow), by_node);
 }
 
-static void answer(const State *state, Batch *batch, Ask *ask) {
-    if (ask->kind == ASK_SESSIONS) {
-        answer_sessions(state, batch, ask);
-        return;
-    }
+static void answer_rows(const State *state, Batch *batch, Ask *ask) {
     ask->rows = arena_zero(&batch->arena, ask->limit, sizeof(Row *));
     const Entry *entry = ask_next(state, ask, NULL);
     while (entry && ask->count < ask->limit) {
@@ -280,62 +247,79 @@ static void answer(const State *state, Batch *batch, Ask *ask) {
     }
 }
 
-void simulated_flush(SimulatedDisk *disk, Batch *batch) {
-    flush_rows(disk, batch);
+/* What it would find is locked first: another batch may be about to change it. */
+static bool lock_answer(SimulatedStore *store, const Ask *ask) {
+    const State *state = &store->transaction.view;
+    if (ask->kind == ASK_SESSIONS) return lock_session(store, ask->text);
+    const Entry *entry = ask_next(state, ask, NULL);
+    for (size_t count = 0; entry && count < ask->limit; count++) {
+        if (!lock_row(store, &entry->job.key)) return false;
+        entry = ask_next(state, ask, entry);
+    }
+    return true;
+}
+
+bool simulated_answer(SimulatedStore *store) {
+    Batch *batch = store->batch;
+    for (; batch->asks; batch->asks = batch->asks->next) {
+        if (!lock_answer(store, batch->asks)) return false;
+        if (batch->asks->kind == ASK_SESSIONS) {
+            answer_sessions(&store->transaction.view, batch, batch->asks);
+        } else {
+            answer_rows(&store->transaction.view, batch, batch->asks);
+        }
+    }
+    return true;
+}
+
+/* ---- a flush ---- */
+
+static int by_key(const void *a, const void *b) {
+    return memcmp((*(Row *const *)a)->key.bytes, (*(Row *const *)b)->key.bytes, sizeof(JobKey));
+}
+
+/* Rows in the order of their keys, then sessions: between the rounds of a batch there is no order, so
+ * two batches may still wait for each other. */
+bool simulated_lock_rows(SimulatedStore *store) {
+    Batch *batch = store->batch;
+    Row **rows = arena_zero(&batch->arena, batch->row_count + 1, sizeof *rows);
+    size_t count = 0;
+    list_each(&batch->flush, node) {
+        rows[count++] = container_of(node, Row, in_flush);
+    }
+    qsort(rows, count, sizeof *rows, by_key);
+    for (size_t i = 0; i < count; i++) {
+        if (!lock_row(store, &rows[i]->key)) return false;
+    }
+    for (const SessionWrite *write = batch->sessions; write; write = write->next) {
+        if (!lock_session(store, write->session.worker)) return false;
+    }
+    return true;
+}
+
+void simulated_flush_rows(SimulatedStore *store) {
+    Batch *batch = store->batch;
+    Transaction *transaction = &store->transaction;
+    write_rows(transaction, batch);
     for (LogWrite *write = batch->logs; write; write = write->next)
-        append_log(disk, write);
+        append_log(transaction, write);
     for (SessionWrite *write = batch->sessions; write; write = write->next)
-        write_session(disk, write);
+        write_session(transaction, write);
     for (QueueWrite *write = batch->queues; write; write = write->next)
-        write_queue(disk, write);
-    write_tokens(disk, batch);
-    for (Ask *ask = batch->asks; ask; ask = ask->next)
-        answer(&disk->open, batch, ask);
+        write_queue(transaction, write);
+    write_tokens(transaction, batch);
     batch->logs = NULL;
     batch->sessions = NULL;
     batch->queues = NULL;
     batch->tokens = NULL;
-    batch->asks = NULL;
 }
 
-void simulated_wipe(SimulatedDisk *disk) {
-    State *state = &disk->open;
-    for (size_t i = 0; i < state->entries.count; i++)
-        entry_removed(disk, state_entry(state, i));
-    state->entries.count = 0;
-    state->sessions.count = 0;
-    state->queues.count = 0;
-    state->tokens.count = 0;
-    state->counts.count = 0;
-}
-
-/* ---- counts ---- */
-
-static int64_t *counts_of(SimulatedDisk *disk, Str queue) {
-    Table *table = &disk->open.counts;
-    CountDelta *rows = table->rows;
-    for (size_t i = 0; i < table->count; i++) {
-        if (str_eq(rows[i].queue, queue)) return rows[i].by;
-    }
-    CountDelta *row = table_add(table, sizeof *row);
-    row->queue = disk_text(disk, queue);
-    return row->by;
-}
-
-void simulated_count(SimulatedDisk *disk, Batch *batch) {
-    State *state = &disk->open;
+void simulated_count(SimulatedStore *store) {
     size_t at = 0;
-    CountDelta *delta;
-    while ((delta = map_next(&batch->counts, &at))) {
-        int64_t *by = counts_of(disk, delta->queue);
-        for (JobStatus status = 0; status < STATUS_COUNT; status++)
-            by[status] += delta->by[status];
+    const CountDelta *delta;
+    while ((delta = map_next(&store->batch->counts, &at))) {
+        Change change = {.kind = CHANGE_COUNTS, .counts = *delta};
+        change.counts.queue = disk_text(store->disk, delta->queue);
+        transaction_write(&store->transaction, &change);
     }
-    if (batch->count_to_us <= state->frontier_us) return;
-    for (size_t i = 0; i < state->entries.count; i++) {
-        const Job *job = &state_entry(state, i)->job;
-        counts_of(disk, job->queue)[job_status_at(job, state->frontier_us)]--;
-        counts_of(disk, job->queue)[job_status_at(job, batch->count_to_us)]++;
-    }
-    state->frontier_us = batch->count_to_us;
 }
