@@ -12,7 +12,10 @@ void promote_at(EngineQueue *queue, int64_t due_us) {
 
 static void on_promoted(void *context, const PromoteReply *reply) {
     EngineQueue *queue = context;
+    queue->promoting = false;
     if (reply->next_us > 0) promote_at(queue, reply->next_us);
+    if (queue->promote_again) promote_at(queue, engine_now_us(queue->engine));
+    queue->promote_again = false;
     if (reply->low) refill(queue, WINDOW_DELAYED);
     /* whatever moved: a hint that came back from a claim may wait here as well */
     dispatch_queue(queue);
@@ -23,6 +26,12 @@ int64_t promote_duty(Engine *engine, int64_t now_us) {
     while ((node = heap_first(&engine->promotions)) && node->key <= now_us) {
         heap_pop(&engine->promotions);
         EngineQueue *queue = container_of(node, EngineQueue, promote);
+        if (queue->promoting) {
+            /* it is told what is due once it has answered */
+            queue->promote_again = true;
+            continue;
+        }
+        queue->promoting = true;
         broker_promote(engine->broker, queue->name, now_us, on_promoted, queue);
     }
     node = heap_first(&engine->promotions);

@@ -30,7 +30,9 @@ void queue_pushed(void *context, Str name) {
 
 bool queue_drop_if_idle(EngineQueue *queue) {
     bool reading = queue->reading[WINDOW_READY] || queue->reading[WINDOW_DELAYED];
-    if (queue->users > 0 || queue->paused || queue->sweeping || reading) return false;
+    if (queue->users > 0 || queue->paused || queue->sweeping || queue->promoting || reading) {
+        return false;
+    }
     heap_remove(&queue->engine->promotions, &queue->promote);
     map_remove(&queue->engine->queues, queue->name);
     free(queue);

@@ -65,8 +65,10 @@ static void on_submitted(Operation *operation) {
     simulation_note(simulation, "submitted", committed, try->enqueue.count);
     for (size_t i = 0; i < try->enqueue.count; i++) {
         const EnqueueItem *item = &try->items[i];
-        model_submitted(simulation->model, &item->job.key, item->job.id, committed,
-                        !try->submit->own_ids);
+        if (request_is_sure(&try->request)) {
+            model_submitted(simulation->model, &item->job.key, item->job.id, committed,
+                            !try->submit->own_ids);
+        }
         if (committed && item->duplicate && !try->submit->own_ids) {
             simulation_fail(simulation, "an id that was just made is a duplicate");
         }
@@ -77,7 +79,8 @@ static void on_submitted(Operation *operation) {
 static void send_submit(void *argument) {
     Submit *submit = argument;
     Simulation *simulation = submit->simulation;
-    if (!node_is_ready(simulation) || simulation->dark) {
+    Node *node = node_any(simulation);
+    if (!node || simulation->dark) {
         simulation_after(simulation, TRY_AGAIN_MS * US_PER_MS, send_submit, submit);
         return;
     }
@@ -92,8 +95,8 @@ static void send_submit(void *argument) {
                                     .wire = submit->wire,
                                     .need_result = chance(simulation, 500),
                                     .arena = &simulation->arena};
-    request_begin(simulation, &try->request);
-    engine_enqueue(simulation->engine, &try->enqueue);
+    request_begin(simulation, &try->request, node);
+    engine_enqueue(node->engine, &try->enqueue);
 }
 
 static void produce(void *argument) {
@@ -134,7 +137,7 @@ static void on_acted(Operation *operation) {
     simulation_note(acting->simulation, "acted", acting->acts.kind, acting->act.answer);
 }
 
-static void act_on_one(Simulation *simulation) {
+static void act_on_one(Simulation *simulation, Node *node) {
     Acting *acting = arena_new(&simulation->arena, Acting);
     if (!model_pick(simulation->model, random_next(&simulation->random), &acting->act.key)) return;
     acting->simulation = simulation;
@@ -146,8 +149,8 @@ static void act_on_one(Simulation *simulation) {
                                 .acts = &acting->act,
                                 .count = 1,
                                 .arena = &simulation->arena};
-    request_begin(simulation, &acting->request);
-    engine_act(simulation->engine, &acting->acts);
+    request_begin(simulation, &acting->request, node);
+    engine_act(node->engine, &acting->acts);
 }
 
 /* ---- operators: many jobs ---- */
@@ -163,7 +166,7 @@ static void on_massed(MassRequest *mass) {
     simulation_note(massing->request.simulation, "massed", (uint64_t)mass->matched, 0);
 }
 
-static void act_on_many(Simulation *simulation) {
+static void act_on_many(Simulation *simulation, Node *node) {
     Massing *massing = arena_new(&simulation->arena, Massing);
     ActKind kind = chance(simulation, 500) ? ACT_CANCEL : ACT_RETRY;
     bool dry_run = chance(simulation, 300);
@@ -176,8 +179,8 @@ static void act_on_many(Simulation *simulation) {
         .dry_run = dry_run,
         .done = on_massed,
         .context = massing};
-    request_begin(simulation, &massing->request);
-    engine_act_on_all(simulation->engine, &massing->mass);
+    request_begin(simulation, &massing->request, node);
+    engine_act_on_all(node->engine, &massing->mass);
 }
 
 /* ---- operators: queues ---- */
@@ -214,15 +217,16 @@ static void set_paused(Simulation *simulation, size_t index, bool paused) {
     Pausing *pausing = arena_new(&simulation->arena, Pausing);
     pausing->index = index;
     pausing->request.simulation = simulation;
-    if (!node_is_ready(simulation) || simulation->dark) {
+    Node *node = node_any(simulation);
+    if (!node || simulation->dark) {
         simulation_after(simulation, TRY_AGAIN_MS * US_PER_MS, resume, pausing);
         return;
     }
-    request_begin(simulation, &pausing->request);
+    request_begin(simulation, &pausing->request, node);
     pausing->queue = (QueueRequest){.operation = {.done = on_paused, .context = pausing},
                                     .queue = queue_names[index],
                                     .paused = paused};
-    engine_queue_set_paused(simulation->engine, &pausing->queue);
+    engine_queue_set_paused(node->engine, &pausing->queue);
 }
 
 static void pause_queue(Simulation *simulation) {
@@ -232,19 +236,45 @@ static void pause_queue(Simulation *simulation) {
     set_paused(simulation, index, /* paused= */ true);
 }
 
+/* ---- operators: FLUSH ---- */
+
+typedef struct Wiping {
+    Request request;
+    Operation operation;
+} Wiping;
+
+static void on_wiped(Operation *operation) {
+    Wiping *wiping = operation->context;
+    (void)request_end(&wiping->request, &operation->error);
+    simulation_note(wiping->request.simulation, "wiped", operation->error.err == OK, 0);
+}
+
+/* On the only node: others would not hear of it. */
+static void wipe(Simulation *simulation, Node *node) {
+    if (simulation->node_count > 1 || !chance(simulation, 50)) return;
+    model_asked_wipe(simulation->model);
+    Wiping *wiping = arena_new(&simulation->arena, Wiping);
+    wiping->operation = (Operation){.done = on_wiped, .context = wiping};
+    request_begin(simulation, &wiping->request, node);
+    engine_wipe(node->engine, &wiping->operation);
+}
+
 static void operate(void *argument) {
     Simulation *simulation = argument;
     if (!simulation->faulty) return;
     int64_t most_ms = simulation->slow ? 1000 : 8000;
     simulation_after(simulation, between(simulation, 50, most_ms) * US_PER_MS, operate, simulation);
-    if (!node_is_ready(simulation) || simulation->dark) return;
-    int64_t what = between(simulation, 0, 9);
+    Node *node = node_any(simulation);
+    if (!node || simulation->dark) return;
+    int64_t what = between(simulation, 0, 10);
     if (what < 7) {
-        act_on_one(simulation);
+        act_on_one(simulation, node);
     } else if (what < 8) {
-        act_on_many(simulation);
-    } else {
+        act_on_many(simulation, node);
+    } else if (what < 10) {
         pause_queue(simulation);
+    } else {
+        wipe(simulation, node);
     }
 }
 

@@ -1,4 +1,4 @@
-/* The node of a history: engine, memory broker and store, started, killed and started again.
+/* A node of a history: engine, broker and store, started, stopped, killed and started again.
  *
  * Killed means: nothing more is committed, no client hears anything. The engine is then emptied through its
  * own error paths (the store refuses whatever is left), so that a leak shows. */
@@ -7,55 +7,62 @@
 #include "base/alloc.h"
 #include "base/time.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- the node's own events ---- */
 
-static Event *node_event(Simulation *simulation, int64_t at_us, void (*run)(void *),
-                         void *argument) {
+static Event *node_event(Node *node, int64_t at_us, void (*run)(void *), void *argument) {
+    Simulation *simulation = node->simulation;
     Event *event = alloc_zero(1, sizeof *event);
     event->run = run;
     event->argument = argument;
+    event->owner = node;
     if (at_us < simulation->now_us) at_us = simulation->now_us;
     heap_add(&simulation->events, &event->place, at_us);
-    list_append(&simulation->node_events, &event->node);
+    list_append(&node->events, &event->node);
     return event;
 }
 
-static void drop(Simulation *simulation, Event *event) {
+void node_later(Node *node, int64_t delay_us, void (*run)(void *), void *argument) {
+    node_event(node, node->simulation->now_us + delay_us, run, argument);
+}
+
+static void drop(Node *node, Event *event) {
     if (!event) return;
-    heap_remove(&simulation->events, &event->place);
+    heap_remove(&node->simulation->events, &event->place);
     list_remove(&event->node);
     free(event);
 }
 
+/* Leases and due times hang on this clock; the wall clock may be anything. */
 static int64_t engine_now(void *context) {
-    const Simulation *simulation = context;
-    return simulation->now_us + simulation->skew_us;
+    const Node *node = context;
+    return node->simulation->now_us + node->skew_us;
 }
 
 static void on_wake(void *argument) {
-    Simulation *simulation = argument;
-    engine_tick(simulation->engine);
+    Node *node = argument;
+    engine_tick(node->engine);
 }
 
 static void engine_wake_at(void *context, int64_t at_us) {
-    Simulation *simulation = context;
-    if (simulation->crashing) return;
-    drop(simulation, simulation->wake);
-    simulation->wake = node_event(simulation, at_us - simulation->skew_us, on_wake, simulation);
+    Node *node = context;
+    if (node->crashing) return;
+    drop(node, node->wake);
+    node->wake = node_event(node, at_us - node->skew_us, on_wake, node);
 }
 
 static void on_soon(void *argument) {
-    Simulation *simulation = argument;
-    engine_flush(simulation->engine);
+    Node *node = argument;
+    engine_flush(node->engine);
 }
 
 static void engine_soon(void *context) {
-    Simulation *simulation = context;
-    if (simulation->crashing || simulation->soon) return;
-    int64_t delay_us = between(simulation, 1, 20);
-    simulation->soon = node_event(simulation, simulation->now_us + delay_us, on_soon, simulation);
+    Node *node = context;
+    if (node->crashing || node->soon) return;
+    int64_t delay_us = between(node->simulation, 1, 20);
+    node->soon = node_event(node, node->simulation->now_us + delay_us, on_soon, node);
 }
 
 /* ---- the store's points ---- */
@@ -66,12 +73,8 @@ static int64_t latency_us(Simulation *simulation) {
     return between(simulation, 20, 1500);
 }
 
-static bool may_break(const Simulation *simulation) {
-    return simulation->faulty && !simulation->calm && !simulation->crashing;
-}
-
 typedef struct CommitPoint {
-    Simulation *simulation;
+    Node *node;
     void (*function)(void *);
     void *argument;
 } CommitPoint;
@@ -81,41 +84,53 @@ static void at_commit(void *argument) {
     CommitPoint point = *(CommitPoint *)argument;
     free(argument);
     point.function(point.argument);
-    model_look(point.simulation->model);
+    model_look(point.node->simulation->model);
 }
 
 static void store_later(void *context, SimulatedPoint point, void (*function)(void *),
                         void *argument) {
-    Simulation *simulation = context;
-    if (may_break(simulation) && chance(simulation, 1)) simulation->crash_planned = true;
+    Node *node = context;
+    Simulation *simulation = node->simulation;
+    if (!node->crashing && trouble(simulation, TROUBLE_CRASH, 1)) node->crash_planned = true;
     if (point == POINT_COMMIT) {
         CommitPoint *commit = alloc(sizeof *commit);
-        *commit = (CommitPoint){simulation, function, argument};
+        *commit = (CommitPoint){node, function, argument};
         function = at_commit;
         argument = commit;
     }
-    node_event(simulation, simulation->now_us + latency_us(simulation), function, argument);
+    node_event(node, simulation->now_us + latency_us(simulation), function, argument);
+}
+
+static SimulatedFault draw_fault(Simulation *simulation, SimulatedPoint point) {
+    bool read = point == POINT_READ;
+    if (simulation->store_away) return FAULT_UNAVAILABLE;
+    if (point == POINT_COMMIT && trouble(simulation, TROUBLE_COMMIT_UNKNOWN, 10)) {
+        return trouble_between(simulation, 0, 1) ? FAULT_CUT_AFTER : FAULT_CUT_BEFORE;
+    }
+    if (!read && point != POINT_RESOLVE && trouble(simulation, TROUBLE_STORE_CONFLICT, 10)) {
+        return FAULT_CONFLICT;
+    }
+    if (point != POINT_RESOLVE && trouble(simulation, TROUBLE_STORE_ERROR, 2)) {
+        return read || trouble_between(simulation, 0, 2) == 0 ? FAULT_FULL : FAULT_INTERNAL;
+    }
+    return FAULT_NONE;
 }
 
 static SimulatedFault store_fault(void *context, SimulatedPoint point) {
-    Simulation *simulation = context;
-    if (simulation->crashing) return point == POINT_READ ? FAULT_NONE : FAULT_UNAVAILABLE;
-    if (!may_break(simulation)) return FAULT_NONE;
-    SimulatedFault fault = FAULT_NONE;
-    if (simulation->store_away) {
-        fault = FAULT_UNAVAILABLE;
-    } else if (chance(simulation, 2)) {
-        fault = point == POINT_READ || chance(simulation, 300) ? FAULT_FULL : FAULT_INTERNAL;
-    }
+    Node *node = context;
+    Simulation *simulation = node->simulation;
+    if (node->crashing) return point == POINT_READ ? FAULT_NONE : FAULT_UNAVAILABLE;
+    SimulatedFault fault = draw_fault(simulation, point);
     if (fault == FAULT_NONE) return fault;
     simulation->struck_us = simulation->now_us;
-    simulation->tally.store_faults++;
+    bool away = fault == FAULT_UNAVAILABLE || fault == FAULT_FULL;
+    if (away && point != POINT_READ) node->steady_us = simulation->now_us;
     return fault;
 }
 
 static int64_t store_now(void *context) {
-    const Simulation *simulation = context;
-    return simulation->now_us;
+    const Node *node = context;
+    return node->simulation->now_us;
 }
 
 static void store_post(void *context, void (*function)(void *), void *argument) {
@@ -125,7 +140,7 @@ static void store_post(void *context, void (*function)(void *), void *argument) 
 /* ---- in front of the store: answers of reads come some time after their snapshot ---- */
 
 typedef struct Late {
-    Simulation *simulation;
+    Node *node;
     Query *query;
     void (*done)(Query *query);
     void *context;
@@ -141,96 +156,164 @@ static void give_late(void *argument) {
 
 static void on_read(Query *query) {
     Late *late = query->context;
-    Simulation *simulation = late->simulation;
-    node_event(simulation, simulation->now_us + latency_us(simulation), give_late, late);
+    node_event(late->node, late->node->simulation->now_us + latency_us(late->node->simulation),
+               give_late, late);
 }
 
-static Simulation *simulation_of(Store *store) {
-    return container_of(store, Simulation, store);
+static Node *node_of(Store *store) {
+    return container_of(store, Node, store);
 }
 
 static void front_read(Store *store, Query *query) {
-    Simulation *simulation = simulation_of(store);
+    Node *node = node_of(store);
     Late *late = alloc(sizeof *late);
-    *late = (Late){simulation, query, query->done, query->context};
+    *late = (Late){node, query, query->done, query->context};
     query->done = on_read;
     query->context = late;
     bool window = query->kind == QUERY_READY || query->kind == QUERY_DELAYED;
-    if (window && simulation->page > 0) query->limit = simulation->page;
-    simulation->inner->kind->read(simulation->inner, query);
+    if (window && node->simulation->page > 0) query->limit = node->simulation->page;
+    node->inner->kind->read(node->inner, query);
 }
 
 static void front_run(Store *store, Batch *batch, BatchDone done, void *context) {
-    Store *inner = simulation_of(store)->inner;
+    Store *inner = node_of(store)->inner;
     inner->kind->run(inner, batch, done, context);
 }
 
 static void front_close(Store *store) {
-    store_close(simulation_of(store)->inner);
+    store_close(node_of(store)->inner);
 }
 
 static const StoreKind front_kind = {
     .scheme = "late", .run = front_run, .read = front_read, .close = front_close};
 
-/* ---- life ---- */
+/* ---- the broker's ---- */
 
-bool node_is_ready(const Simulation *simulation) {
-    return simulation->engine && !simulation->crashing && engine_ready(simulation->engine);
+static void broker_later(void *context, int64_t delay_us, void (*function)(void *),
+                         void *argument) {
+    node_later(context, delay_us, function, argument);
 }
 
-void node_start(Simulation *simulation) {
-    check(!simulation->engine);
-    StoreIo store_io = {.post = store_post, .now_us = store_now, .context = simulation};
-    SimulatedIo simulated = {.later = store_later, .fault = store_fault, .context = simulation};
-    simulation->inner = simulated_open(simulation->disk, &store_io, &simulated);
-    simulation->store = (Store){.kind = &front_kind};
-    Error error;
-    check(broker_open(&simulation->broker, STR("memory:"), &error) == OK);
-    simulation->skew_us = simulation->calm ? 0 : between(simulation, -3000, 3000);
+static int64_t broker_lag_us(void *context) {
+    Node *node = context;
+    Simulation *simulation = node->simulation;
+    if (node->crashing || !trouble(simulation, TROUBLE_BROKER_SLOW, 100)) return 0;
+    return trouble_between(simulation, 1, 9) == 1 ? trouble_between(simulation, 1, 2 * US_PER_S)
+                                                  : trouble_between(simulation, 1, 20000);
+}
+
+static bool loses_hint(void *context) {
+    Node *node = context;
+    if (!node->crashing && !trouble(node->simulation, TROUBLE_HINT_LOST, 20)) return false;
+    node->simulation->hints_struck_us = node->simulation->now_us;
+    return true;
+}
+
+static bool loses_word(void *context) {
+    Node *node = context;
+    return node->crashing || trouble(node->simulation, TROUBLE_WORD_LOST, 100);
+}
+
+/* ---- life ---- */
+
+bool node_is_ready(const Node *node) {
+    return node->engine && !node->crashing && node->frozen_us <= node->simulation->now_us &&
+           engine_ready(node->engine);
+}
+
+Node *node_any(Simulation *simulation) {
+    size_t first = (size_t)between(simulation, 0, (int64_t)simulation->node_count - 1);
+    for (size_t i = 0; i < simulation->node_count; i++) {
+        Node *node = &simulation->nodes[(first + i) % simulation->node_count];
+        if (node_is_ready(node)) return node;
+    }
+    return NULL;
+}
+
+void node_init(Simulation *simulation, unsigned number) {
+    Node *node = &simulation->nodes[number];
+    *node = (Node){.simulation = simulation, .number = number};
+    snprintf(node->name, sizeof node->name, "node-%u", number);
+    list_init(&node->events);
+}
+
+void node_start(Node *node) {
+    check(!node->engine);
+    Simulation *simulation = node->simulation;
+    StoreIo store_io = {.post = store_post, .now_us = store_now, .context = node};
+    SimulatedIo simulated = {.later = store_later, .fault = store_fault, .context = node};
+    node->inner = simulated_open(simulation->disk, &store_io, &simulated);
+    node->store = (Store){.kind = &front_kind};
+    if (simulation->server) {
+        SimulatedBrokerIo broker_io = {.later = broker_later,
+                                       .lag_us = broker_lag_us,
+                                       .loses_hint = loses_hint,
+                                       .loses_word = loses_word,
+                                       .context = node};
+        node->broker = simulated_broker_open(simulation->server, &broker_io);
+    } else {
+        Error error;
+        check(broker_open(&node->broker, STR("memory:"), &error) == OK);
+    }
+    node->skew_us = between(simulation, -3000, 3000);
     EngineIo io = {.now_us = engine_now,
                    .wake_at = engine_wake_at,
                    .soon = engine_soon,
-                   .context = simulation,
+                   .context = node,
                    .seed = random_next(&simulation->random)};
     EngineOptions options = {.keep_finished_ms = INT64_C(7) * 24 * 3600 * 1000,
                              .keep_dead_ms = INT64_C(180) * 24 * 3600 * 1000,
                              .max_open_bytes = 64 * 1024,
-                             .node = STR("node")};
-    simulation->engine = engine_new(&simulation->store, simulation->broker, &io, &options);
-    simulation->up_us = simulation->now_us;
-    simulation_note(simulation, "up", 0, 0);
-    engine_start(simulation->engine);
+                             .node = str_from(node->name)};
+    node->engine = engine_new(&node->store, node->broker, &io, &options);
+    node->up_us = node->steady_us = simulation->now_us;
+    node->frozen_us = 0;
+    simulation_note(simulation, "up", node->number, 0);
+    engine_start(node->engine);
+}
+
+void node_freeze(Node *node, int64_t until_us) {
+    Simulation *simulation = node->simulation;
+    node->frozen_us = until_us;
+    node->thawed = 0;
+    node->steady_us = until_us;
+    simulation->struck_us = until_us;
+    /* a server does not wait for ever for a client that holds locks */
+    if (until_us - simulation->now_us > 5 * US_PER_S) simulated_cut(node->inner);
 }
 
 /* Runs what is left of the node's events, all at once; the store refuses to write. */
-static void run_out(Simulation *simulation) {
-    ListNode *node;
+static void run_out(Node *node) {
+    ListNode *place;
     for (;;) {
-        while ((node = list_pop(&simulation->node_events))) {
-            Event *event = container_of(node, Event, node);
-            heap_remove(&simulation->events, &event->place);
+        while ((place = list_pop(&node->events))) {
+            Event *event = container_of(place, Event, node);
+            heap_remove(&node->simulation->events, &event->place);
             void (*run)(void *) = event->run;
             void *argument = event->argument;
             free(event);
             run(argument);
         }
-        if (engine_is_idle(simulation->engine)) return;
-        engine_flush(simulation->engine);
+        if (engine_is_idle(node->engine)) return;
+        engine_flush(node->engine);
     }
 }
 
-void node_stop(Simulation *simulation) {
-    simulation_note(simulation, "crash", 0, 0);
-    simulation->crashing = true;
-    EngineStats stats = engine_stats(simulation->engine);
+void node_stop(Node *node) {
+    Simulation *simulation = node->simulation;
+    simulation_note(simulation, "down", node->number, 0);
+    node->crashing = true;
+    /* what it has committed and not yet told the broker is lost with it */
+    simulation->struck_us = simulation->hints_struck_us = simulation->now_us;
+    EngineStats stats = engine_stats(node->engine);
     simulation->tally.commits += stats.commits;
     simulation->tally.repaired += stats.repaired;
-    drop(simulation, take(&simulation->wake));
-    drop(simulation, take(&simulation->soon));
-    workers_disconnect(simulation);
-    run_out(simulation);
-    store_close(&simulation->store);
-    broker_close(take(&simulation->broker));
-    engine_free(take(&simulation->engine));
-    simulation->crashing = false;
+    drop(node, take(&node->wake));
+    drop(node, take(&node->soon));
+    workers_disconnect(node);
+    run_out(node);
+    store_close(&node->store);
+    broker_close(take(&node->broker));
+    engine_free(take(&node->engine));
+    node->crashing = false;
 }

@@ -9,8 +9,7 @@
 #include <stdlib.h>
 
 #define BEGIN_US INT64_C(1767225600000000) /* 2026-01-01 */
-#define CALM_MOST_US (1500 * US_PER_S)     /* after the faults, until everything has ended */
-#define DARK_US (200 * US_PER_S)           /* longer than two leases, shorter than some timeouts */
+#define HISTORY_MOST_US (1600 * US_PER_S)  /* trouble, and then until everything has ended */
 #define WATCH_EVERY_US (US_PER_S / 2)
 
 const Str queue_names[QUEUES] = {{"alpha", 5}, {"beta", 4}, {"gamma", 5}};
@@ -61,13 +60,23 @@ void simulation_after(Simulation *simulation, int64_t delay_us, void (*run)(void
     heap_add(&simulation->events, &event->place, simulation->now_us + delay_us);
 }
 
+/* The events of a node that is stopped come when it goes on, in their order. */
+static bool put_off(Simulation *simulation, Event *event) {
+    Node *node = event->owner;
+    if (!node || node->frozen_us <= simulation->now_us) return false;
+    heap_add(&simulation->events, &event->place, node->frozen_us + node->thawed++);
+    return true;
+}
+
 static void step(Simulation *simulation) {
     Event *event = container_of(heap_pop(&simulation->events), Event, place);
     check(event->place.key >= simulation->now_us);
     simulation->now_us = event->place.key;
+    if (put_off(simulation, event)) return;
     list_remove(&event->node);
-    if (event == simulation->wake) simulation->wake = NULL;
-    if (event == simulation->soon) simulation->soon = NULL;
+    Node *node = event->owner;
+    if (node && event == node->wake) node->wake = NULL;
+    if (node && event == node->soon) node->soon = NULL;
     void (*run)(void *) = event->run;
     void *argument = event->argument;
     free(event);
@@ -78,8 +87,8 @@ static void step(Simulation *simulation) {
 
 /* ---- requests ---- */
 
-void request_begin(Simulation *simulation, Request *request) {
-    *request = (Request){.simulation = simulation};
+void request_begin(Simulation *simulation, Request *request, const Node *node) {
+    *request = (Request){.simulation = simulation, .node = node, .begun_us = simulation->now_us};
     simulation->open_requests++;
 }
 
@@ -89,11 +98,15 @@ Answer request_end(Request *request, const Error *error) {
     request->answered = true;
     simulation->open_requests--;
     request->answer = error && error->err != OK ? REFUSED : ANSWERED;
-    if (simulation->crashing && request->answer == ANSWERED) simulation->tally.unheard++;
-    if (simulation->crashing) request->answer = LOST;
-    if (simulation->faulty && chance(simulation, 40)) request->answer = LOST;
+    bool dying = request->node->crashing;
+    if (dying && request->answer == ANSWERED) simulation->tally.unheard++;
+    if (dying || trouble(simulation, TROUBLE_ANSWER_LOST, 40)) request->answer = LOST;
     simulation->tally.lost_answers += request->answer == LOST;
     return request->answer;
+}
+
+bool request_is_sure(const Request *request) {
+    return request->simulation->failed_over_us < request->begun_us;
 }
 
 int64_t request_delay_us(const Request *request) {
@@ -103,108 +116,63 @@ int64_t request_delay_us(const Request *request) {
     return between(simulation, 50, 3000);
 }
 
-/* ---- trouble ---- */
+/* ---- a history ---- */
 
 static void restart(void *argument) {
-    Simulation *simulation = argument;
-    if (!simulation->engine) node_start(simulation);
+    Node *node = argument;
+    if (!node->engine) node_start(node);
 }
 
-static void crash(Simulation *simulation) {
-    if (!simulation->engine || !simulation->faulty) return;
-    simulation->tally.crashes++;
-    node_stop(simulation);
-    int64_t most_us = chance(simulation, 100) ? 90 * US_PER_S : 8 * US_PER_S;
-    simulation_after(simulation, between(simulation, US_PER_S / 10, most_us), restart, simulation);
-}
-
-static void plan_crash(void *argument) {
-    Simulation *simulation = argument;
-    crash(simulation);
-    if (simulation->faulty) {
-        simulation_after(simulation, between(simulation, US_PER_S, 60 * US_PER_S), plan_crash,
-                         simulation);
+/* The crash that a point asked for: just before what it does. */
+static void check_crashes(Simulation *simulation) {
+    for (size_t i = 0; i < simulation->node_count; i++) {
+        Node *node = &simulation->nodes[i];
+        if (!node->crash_planned) continue;
+        node->crash_planned = false;
+        if (!node->engine || !simulation->faulty) continue;
+        node_stop(node);
+        int64_t most_us =
+            trouble_between(simulation, 0, 9) == 0 ? 90 * US_PER_S : 8 * US_PER_S;
+        simulation_after(simulation, trouble_between(simulation, US_PER_S / 10, most_us), restart,
+                         node);
     }
-}
-
-/* The crash that a point of the store asked for: just before what it does. */
-static void check_crash(Simulation *simulation) {
-    if (!simulation->crash_planned) return;
-    simulation->crash_planned = false;
-    crash(simulation);
-}
-
-static void plan_outage(void *argument) {
-    Simulation *simulation = argument;
-    simulation->store_away = simulation->faulty && !simulation->store_away;
-    simulation->struck_us = simulation->now_us;
-    simulation_note(simulation, "store", simulation->store_away, 0);
-    int64_t most_us = simulation->store_away ? 8 * US_PER_S : 50 * US_PER_S;
-    if (simulation->faulty) {
-        simulation_after(simulation, between(simulation, US_PER_S / 20, most_us), plan_outage,
-                         simulation);
-    }
-}
-
-/* All workers vanish while the store is away, and nobody asks for anything: it is for the node alone to find
- * out that the store is back and that leases have run out. */
-static void end_dark(void *argument) {
-    Simulation *simulation = argument;
-    if (simulation->engine) model_check_reaped(simulation->model);
-    simulation->dark = false;
-}
-
-static void begin_dark(void *argument) {
-    Simulation *simulation = argument;
-    simulation->dark = true;
-    simulation->store_away = !simulation->calm;
-    workers_vanish(simulation);
-    simulation_after(simulation, DARK_US, end_dark, simulation);
-}
-
-static void heal(void *argument) {
-    Simulation *simulation = argument;
-    simulation->faulty = false;
-    simulation->store_away = false;
-    simulation->crash_planned = false;
-    simulation_note(simulation, "heal", 0, 0);
-    restart(simulation);
-    clients_heal(simulation);
 }
 
 static void watch(void *argument) {
     Simulation *simulation = argument;
-    model_watch_waiting(simulation->model);
+    model_watch(simulation->model);
     simulation_after(simulation, WATCH_EVERY_US, watch, simulation);
 }
 
-/* ---- a history ---- */
-
-static void begin(Simulation *simulation, uint64_t seed, bool verbose) {
+static void begin(Simulation *simulation, uint64_t seed, const TroublePlan *plan, bool verbose) {
     *simulation = (Simulation){.seed = seed,
                                .verbose = verbose,
                                .now_us = BEGIN_US,
                                .faulty = true,
+                               .plan = plan,
                                .trace = UINT64_C(14695981039346656037)};
     random_init(&simulation->random, seed);
-    list_init(&simulation->node_events);
     list_init(&simulation->fetches);
-    simulation->calm = chance(simulation, 250);
+    static const size_t windows[] = {4, 8, 16, LIMIT_WINDOW};
+    size_t most = windows[between(simulation, 0, LENGTH(windows) - 1)];
+    simulation->node_count = chance(simulation, 500) ? 1 : (size_t)between(simulation, 2, NODES_MOST);
+    bool shared = simulation->node_count > 1 || chance(simulation, 500);
+    if (shared) simulation->server = simulated_broker_new(most);
+    troubles_begin(simulation);
     simulation->slow = chance(simulation, 300);
     if (chance(simulation, 500)) simulation->page = (size_t)between(simulation, 1, 6);
     simulation->jobs_to_submit = (size_t)between(simulation, 5, 30);
-    simulation->struck_us = simulation->now_us;
+    simulation->struck_us = simulation->hints_struck_us = simulation->now_us;
     simulation->disk = simulated_disk_new();
     simulation->model = model_new(simulation);
-    node_start(simulation);
+    for (unsigned i = 0; i < simulation->node_count; i++) {
+        node_init(simulation, i);
+        node_start(&simulation->nodes[i]);
+    }
     workers_begin(simulation);
     clients_begin(simulation);
     simulation_after(simulation, WATCH_EVERY_US, watch, simulation);
-    if (simulation->calm) return;
-    simulation_after(simulation, between(simulation, US_PER_S, 60 * US_PER_S), plan_crash,
-                     simulation);
-    simulation_after(simulation, between(simulation, US_PER_S, 60 * US_PER_S), plan_outage,
-                     simulation);
+    troubles_plan(simulation);
 }
 
 static bool is_over(const Simulation *simulation) {
@@ -212,20 +180,19 @@ static bool is_over(const Simulation *simulation) {
            simulation->submits_open == 0 && model_is_finished(simulation->model);
 }
 
-void simulation_run(Simulation *simulation, uint64_t seed, bool verbose) {
-    begin(simulation, seed, verbose);
-    int64_t calm_us = simulation->now_us + between(simulation, 20 * US_PER_S, 80 * US_PER_S);
-    simulation_after(simulation, calm_us - simulation->now_us, heal, simulation);
-    int64_t dark_us = calm_us - simulation->now_us - between(simulation, 0, 4 * US_PER_S);
-    if (chance(simulation, 150)) simulation_after(simulation, dark_us, begin_dark, simulation);
+void simulation_run(Simulation *simulation, uint64_t seed, const TroublePlan *plan, bool verbose) {
+    begin(simulation, seed, plan, verbose);
     while (!simulation->failure[0] && !is_over(simulation)) {
-        if (simulation->now_us > calm_us + CALM_MOST_US) break;
+        if (simulation->now_us > BEGIN_US + HISTORY_MOST_US) break;
         step(simulation);
-        check_crash(simulation);
+        check_crashes(simulation);
+        windows_check(simulation->model);
     }
     if (!simulation->failure[0]) model_end(simulation->model);
     simulation->faulty = false;
-    if (simulation->engine) node_stop(simulation);
+    for (size_t i = 0; i < simulation->node_count; i++) {
+        if (simulation->nodes[i].engine) node_stop(&simulation->nodes[i]);
+    }
     if (simulation->open_requests != 0) {
         simulation_fail(simulation, "%zu requests were never answered", simulation->open_requests);
     }
@@ -239,5 +206,6 @@ void simulation_done(Simulation *simulation) {
     heap_done(&simulation->events);
     model_free(simulation->model);
     simulated_disk_free(simulation->disk);
+    simulated_broker_free(simulation->server);
     arena_done(&simulation->arena);
 }

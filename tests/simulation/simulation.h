@@ -1,5 +1,6 @@
-/* The simulation: the real core, engine and memory broker of one node over a simulated store, driven on a
- * virtual clock from one seed, with clients that behave well and badly and faults at any point.
+/* The simulation: the real core and engine, on one or several nodes over a store and a broker that they
+ * share, driven on a virtual clock from one seed, with clients that behave well and badly and faults
+ * at any point.
  *
  * One history = one Simulation. Everything happens in events, one after another, so the same seed gives
  * the same bytes. The invariant: nothing here reads a clock, a pointer's value or the system's randomness. */
@@ -8,19 +9,21 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "engine/engine.h"
+#include "simulation/broker_simulated.h"
 #include "simulation/store_simulated.h"
+#include "simulation/trouble.h"
 
-typedef struct Simulation Simulation;
 typedef struct Model Model;
 typedef struct Worker Worker;
+typedef struct Node Node;
 
-enum { QUEUES = 3, WORKERS_MOST = 6 };
+enum { QUEUES = 3, WORKERS_MOST = 6, NODES_MOST = 3, BITES_MOST = 4000 };
 extern const Str queue_names[QUEUES];
 
 typedef struct Event {
     HeapNode place;
-    ListNode
-        node; /* in Simulation.node_events, where it is the node's own: a crash takes these away */
+    ListNode node; /* in owner->events */
+    Node *owner;   /* a crash takes its events away, a freeze puts them off; NULL: the world's */
     void (*run)(void *argument);
     void *argument;
 } Event;
@@ -28,9 +31,30 @@ typedef struct Event {
 /* What has happened: a fault that never bites proves nothing. */
 typedef struct Tally {
     uint64_t commits, starts, losts, failures, returns, stale, lost_answers;
-    uint64_t crashes, unheard; /* unheard: committed, but the node died before it could say so */
-    uint64_t store_faults, repaired;
+    uint64_t unheard; /* committed, but the node died before it could say so */
+    uint64_t repaired, waits;
+    uint64_t bites[TROUBLES];
 } Tally;
+
+struct Node {
+    Simulation *simulation;
+    unsigned number;
+    char name[8];
+    Store *inner; /* the simulated store */
+    Store store;  /* in front of it: late answers of reads, small pages */
+    Broker *broker;
+    Engine *engine; /* NULL: down */
+    List events;
+    Event *wake, *soon;
+    int64_t skew_us; /* its clock less the store's */
+    int64_t wall_us; /* how far its wall clock is off: nothing may hang on it */
+    bool crashing;   /* no client hears anything any more */
+    bool crash_planned;
+    int64_t frozen_us; /* until when it is stopped */
+    int64_t thawed;    /* events put off by that so far */
+    int64_t up_us;     /* when it was last started */
+    int64_t steady_us; /* since when it has been up, awake and in touch with the store */
+};
 
 struct Simulation {
     uint64_t seed;
@@ -44,28 +68,26 @@ struct Simulation {
     Tally tally;
     char failure[400]; /* the first violation; empty: none */
 
-    /* the node; NULL engine: down */
     SimulatedDisk *disk;
-    Store *inner; /* the simulated store */
-    Store store;  /* in front of it: late answers of reads, small pages */
-    Broker *broker;
-    Engine *engine;
-    List node_events;
-    Event *wake, *soon;
-    int64_t skew_us; /* the node's clock less the store's */
-    bool crashing;   /* no client hears anything any more */
-    int64_t up_us;   /* when the node was last started */
+    SimulatedBroker *server; /* the broker that the nodes share; NULL: one node with its own */
+    Node nodes[NODES_MOST];
+    size_t node_count;
 
     /* faults */
     bool faulty; /* faults and misbehaviour are still allowed */
-    bool calm;   /* this history has no faults of the store or the node at all */
-    bool dark;   /* every worker has vanished and nobody asks for anything */
-    bool slow;   /* a slow disk: much meets in one batch */
+    unsigned enabled;
+    Random trouble_random;
+    const TroublePlan *plan;
+    Bite bites[BITES_MOST];
+    size_t bite_count, bite_number;
+    bool dark; /* every worker has vanished and nobody asks for anything */
+    bool slow; /* a slow disk: much meets in one batch */
     bool store_away;
-    bool crash_planned;
-    int64_t struck_us; /* the last time that the store failed, or ended failing */
+    int64_t struck_us;       /* the last time that the store or a node failed, or ended failing */
+    int64_t hints_struck_us; /* the last time that a hint may have been lost */
+    int64_t failed_over_us;
     size_t page;
-    size_t open_requests; /* asked of the engine and not answered yet */
+    size_t open_requests; /* asked of an engine and not answered yet */
 
     Model *model;
     Worker *workers;
@@ -79,8 +101,9 @@ struct Simulation {
 
 /* ---- simulation.c ---- */
 
-/* Runs one history; the failure (empty: passed) and the trace are in the simulation afterwards. */
-void simulation_run(Simulation *simulation, uint64_t seed, bool verbose);
+/* Runs one history; the failure (empty: passed) and the trace are in the simulation afterwards. plan
+ * NULL: whatever its seed brings. */
+void simulation_run(Simulation *simulation, uint64_t seed, const TroublePlan *plan, bool verbose);
 void simulation_done(Simulation *simulation);
 
 void simulation_after(Simulation *simulation, int64_t delay_us, void (*run)(void *),
@@ -90,7 +113,6 @@ void simulation_fail(Simulation *simulation, const char *format, ...) printf_lik
 void simulation_note(Simulation *simulation, const char *what, uint64_t a, uint64_t b);
 bool chance(Simulation *simulation, unsigned per_mille);
 int64_t between(Simulation *simulation, int64_t low, int64_t high); /* both included */
-bool node_is_ready(const Simulation *simulation);
 
 /* What a client learns of what it asked. */
 typedef enum Answer {
@@ -99,56 +121,76 @@ typedef enum Answer {
     LOST,     /* the answer did not arrive: either */
 } Answer;
 
-/* One thing asked of the engine; lives in the simulation's arena, so that a second answer is seen. */
+/* One thing asked of an engine; lives in the simulation's arena, so that a second answer is seen. */
 typedef struct Request {
     Simulation *simulation;
+    const Node *node;
+    int64_t begun_us;
     bool answered;
     Answer answer;
 } Request;
 
-void request_begin(Simulation *simulation, Request *request);
+void request_begin(Simulation *simulation, Request *request, const Node *node);
 /* To be called first by each done(); says what the client is going to learn. */
 Answer request_end(Request *request, const Error *error);
+/* No failover has come between, which may have taken back what the engine was told. */
+bool request_is_sure(const Request *request);
 /* After how long the client learns it. */
 int64_t request_delay_us(const Request *request);
 
 /* ---- node.c ---- */
 
-void node_start(Simulation *simulation);
+void node_init(Simulation *simulation, unsigned number);
+void node_start(Node *node);
 /* The process dies: what was not committed is gone, nobody hears from it again. */
-void node_stop(Simulation *simulation);
+void node_stop(Node *node);
+/* It stops, as by SIGSTOP, and goes on then. */
+void node_freeze(Node *node, int64_t until_us);
+/* One that answers now, or NULL. */
+Node *node_any(Simulation *simulation);
+bool node_is_ready(const Node *node);
+/* Happens on the node, when it is awake; a crash takes it away or lets it happen. */
+void node_later(Node *node, int64_t delay_us, void (*run)(void *), void *argument);
 
-/* ---- worker.c ---- */
+/* ---- worker.c, worker_run.c ---- */
 
 void workers_begin(Simulation *simulation);
 /* The node is gone, and every connection with it. */
-void workers_disconnect(Simulation *simulation);
+void workers_disconnect(Node *node);
 /* Whether a worker rightly believes that it holds this job: under this fence, or (other) under any but it. */
 bool workers_hold(const Simulation *simulation, const JobKey *key, int64_t fence, bool other);
+/* The attempt is cancelled: whoever runs it is told, or has given it away. */
+void workers_cancelled(const Simulation *simulation, const JobKey *key);
 /* Whoever holds this job has given it away by mistake. */
 void workers_lapse(const Simulation *simulation, const JobKey *key);
+/* Likewise whoever holds what the store knows nothing of any more. */
+void workers_lapse_unknown(const Simulation *simulation);
 /* Every worker vanishes at once. */
 void workers_vanish(Simulation *simulation);
-/* A fetch of this queue has been open since `since_us`. */
-bool workers_wait_for(const Simulation *simulation, Str queue, int64_t since_us);
+/* A fetch of this queue has been open since `since_us` on a node that has been steady since `steady_us`. */
+bool workers_wait_for(const Simulation *simulation, Str queue, int64_t since_us, int64_t steady_us);
 
 /* ---- client.c ---- */
 
 void clients_begin(Simulation *simulation);
 void clients_heal(Simulation *simulation);
 
-/* ---- invariants.c ---- */
+/* ---- model.c, invariants.c, window_check.c ---- */
 
 Model *model_new(Simulation *simulation);
 void model_free(Model *model);
 void model_look(Model *model);          /* after each commit: what has changed was allowed to */
-void model_watch_waiting(Model *model); /* now and then: nothing waits that could run */
+void model_watch(Model *model);         /* now and then: nothing waits that could run */
 void model_check_reaped(const Model *model); /* no worker for minutes: nothing runs */
 void model_end(Model *model);                /* everything acknowledged came to its end */
 bool model_is_finished(const Model *model);
+void model_save(Model *model);      /* what simulated_replicate() keeps */
+void model_roll_back(Model *model); /* after simulated_fail_over() */
+void model_gone(Model *model, Str worker); /* it will not come back; its text must stay */
 /* Clients announce what they ask for and tell what they were answered. */
 void model_asked(Model *model, const JobKey *key, ActKind kind);
 void model_asked_all(Model *model, ActKind kind);
+void model_asked_wipe(Model *model);
 void model_submitted(Model *model, const JobKey *key, Str id, bool answered, bool made);
 void model_reported(Model *model, const JobKey *key, int64_t fence, bool failed, Str worker);
 /* The attempt with this fence was cancelled, perhaps without its worker knowing. */
@@ -156,3 +198,5 @@ bool model_was_cancelled(const Model *model, const JobKey *key, int64_t fence);
 bool model_is_deleted(const Model *model, const JobKey *key);
 /* Some job's key by number, for operators. False: there is none yet. */
 bool model_pick(const Model *model, uint64_t number, JobKey *ret_key);
+/* After every event: I1, I2 and the bounds of every window (broker/window.h). */
+void windows_check(Model *model);

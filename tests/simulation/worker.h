@@ -1,0 +1,51 @@
+/* Inside the simulated workers: worker.c is their life and their connections, worker_run.c what they run
+ * and report. */
+#pragma once
+
+#include "simulation/simulation.h"
+
+enum { SLOTS_MOST = 3, GRACE_MS = 15000, SENDS_MOST = 60 };
+
+typedef enum Style { QUICK, BEATING, SILENT, STYLES } Style;
+
+typedef struct Run {
+    bool active;
+    bool lapsed;    /* the lease was over once: what the worker does from then on it does wrongly */
+    bool cancelled; /* it is to be told */
+    JobKey key;
+    int64_t fence;
+    int64_t deadline_us;
+    bool fails;
+} Run;
+
+typedef struct FetchCall FetchCall;
+
+struct Worker {
+    Simulation *simulation;
+    unsigned number, generation; /* who vanishes comes back as the next generation */
+    Str wid;
+    Style style;
+    Str queues[QUEUES];
+    size_t queue_count, slots;
+    Node *node;       /* the one it is connected to; NULL: none */
+    Session *session; /* on that node */
+    unsigned connection;
+    bool confirmed; /* the session is in the store: until then another node may give its jobs away */
+    bool kept;      /* it has named what it holds on this connection */
+    bool has_beaten;
+    int64_t lease_us; /* until when, as the worker knows; for those that beat */
+    int64_t sent_us;  /* when it sent the last beat that was answered */
+    unsigned lapses;  /* of the lease, so far */
+    int64_t beat_at_us, frozen_us;
+    FetchCall *fetch;
+    Run runs[SLOTS_MOST];
+};
+
+bool worker_beats(const Worker *worker);
+bool worker_holds(const Worker *worker, const Run *run);
+void worker_note_lapses(Worker *worker);
+
+/* worker_run.c */
+void run_plan_end(Worker *worker, Run *run, int64_t delay_us);
+int64_t run_time_us(const Worker *worker, const Run *run);
+void run_touch(Worker *worker, Run *run);
