@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #define START_AGAIN_US (US_PER_S / 4)
-#define AWAY_US (3 * US_PER_S) /* the duties never let it sleep for longer than a second */
 
 static int64_t start_duty(Engine *engine, int64_t now_us);
 
@@ -112,7 +111,7 @@ void duty_wake(Engine *engine, int64_t (*run)(Engine *, int64_t), int64_t at_us)
 /* A node that was itself stopped for a while (SIGSTOP, a frozen machine) has not heard anybody
  * either: silence begins anew. */
 static void note_absence(Engine *engine, int64_t now_us) {
-    bool away = engine->ticked_us > 0 && now_us - engine->ticked_us > AWAY_US;
+    bool away = engine->ticked_us > 0 && now_us - engine->ticked_us > ENGINE_AWAY_US;
     if (away) engine->connected_since_us = now_us;
     engine->ticked_us = now_us;
 }

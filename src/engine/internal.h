@@ -27,6 +27,9 @@ typedef struct EngineQueue {
     HeapNode promote; /* when its next delayed job falls due */
 } EngineQueue;
 
+/* Longer than the duties ever let a node sleep: it was not itself, or not in touch with the store. */
+#define ENGINE_AWAY_US (3 * US_PER_S)
+
 typedef struct Duty Duty;
 
 /* A periodic duty does its work and returns when it next wants to run (µs, store's clock). */
@@ -54,6 +57,7 @@ struct Engine {
     Random batch_random;
     int64_t last_due_us;
     bool in_flight;
+    bool oversize_waited; /* a batch has gone before the operation at the head of `open` */
     bool store_up;
     bool ready;
     bool draining;
@@ -74,6 +78,7 @@ struct Engine {
     bool pruning, overdue, expiring, counting;
     size_t taking_over; /* strangers' sessions being looked at */
     int64_t ticked_us;  /* the last tick */
+    int64_t sent_us;    /* when the batch under way was given to the store */
     uint64_t counted_commits;
 
     EngineStats stats;
@@ -139,6 +144,11 @@ void session_tell_cancel(Engine *engine, Str worker, Str id);
 int64_t session_duty(Engine *engine, int64_t now_us);
 void sessions_done(Engine *engine);
 void sessions_forget_all(Engine *engine);
+/* The store may have lost what was written (another server may have taken its place): everything is to
+ * be written again, … */
+void sessions_doubt(Engine *engine);
+/* … before a batch that may lease jobs to these sessions. */
+void sessions_write_dirty(Engine *engine);
 const SessionRow *session_row(const Session *session);
 /* When a worker counts as gone by this session alone, if nothing more is heard; INT64_MAX: never by
  * silence. since_us: this node has been connected to the store without a break since then. own: it

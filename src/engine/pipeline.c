@@ -81,14 +81,17 @@ static void batch_failed(Engine *engine, const Batch *batch) {
     if (batch->outcome == ERR_UNAVAILABLE) {
         engine->store_up = false;
         engine->connected_since_us = engine_now_us(engine);
+        sessions_doubt(engine);
     }
     refuse_list(&engine->running, &error);
 }
 
 static void batch_committed(Engine *engine, Batch *batch) {
-    if (!engine->store_up) {
+    int64_t now_us = engine_now_us(engine);
+    /* one that took so long was not in touch all the while either */
+    if (!engine->store_up || now_us - engine->sent_us > ENGINE_AWAY_US) {
         engine->store_up = true;
-        engine->connected_since_us = engine_now_us(engine);
+        engine->connected_since_us = now_us;
     }
     size_t weight = 0;
     ListNode *node;
@@ -137,12 +140,29 @@ static size_t fill(Engine *engine, List *from, size_t *weight, size_t *bytes) {
     return count;
 }
 
+/* Larger than a batch may be: it runs alone, and after one batch that went before it, or those that go
+ * first would keep it waiting for as long as they come. */
+static Operation *oversize_head(const Engine *engine) {
+    ListNode *node = list_first(&engine->open);
+    Operation *operation = node ? operation_of(node) : NULL;
+    bool fits = operation && operation->weight <= LIMIT_BATCH_OPERATIONS &&
+                operation->bytes <= LIMIT_BATCH_BYTES;
+    return fits ? NULL : operation;
+}
+
 static bool choose(Engine *engine) {
     ListNode *node = list_pop(&engine->alone);
+    const Operation *oversize = oversize_head(engine);
+    if (!node && oversize && engine->oversize_waited) {
+        node = list_pop(&engine->open);
+        engine->open_bytes -= oversize->bytes;
+        engine->oversize_waited = false;
+    }
     if (node) {
         list_append(&engine->running, node);
         return true;
     }
+    engine->oversize_waited = oversize != NULL;
     size_t weight = 0, bytes = 0;
     size_t count = fill(engine, &engine->first, &weight, &bytes);
     if (list_is_empty(&engine->first)) count += fill(engine, &engine->open, &weight, &bytes);
@@ -156,7 +176,10 @@ void engine_flush(Engine *engine) {
                    "the node has more work open than it may hold; try again later");
         refuse_list(&engine->refused, &error);
     }
-    if (engine->in_flight || !choose(engine)) return;
+    if (engine->in_flight) return;
+    bool work = !list_is_empty(&engine->first) || !list_is_empty(&engine->open);
+    if (work && !engine->store_up) sessions_write_dirty(engine);
+    if (!choose(engine)) return;
     Batch *batch = &engine->batch;
     batch_init(batch);
     batch->advance = pipeline_advance;
@@ -165,6 +188,7 @@ void engine_flush(Engine *engine) {
     batch->random = &engine->batch_random;
     batch->last_due_us = &engine->last_due_us;
     engine->in_flight = true;
+    engine->sent_us = engine_now_us(engine);
     store_run(engine->store, batch, on_batch_done, engine);
 }
 

@@ -76,12 +76,16 @@ void sessions_done(Engine *engine) {
     map_done(&engine->sessions);
 }
 
-void sessions_forget_all(Engine *engine) {
+void sessions_doubt(Engine *engine) {
     size_t at = 0;
     Session *session;
     while ((session = map_next(&engine->sessions, &at))) {
         session->dirty = session->row.lease_ms > 0;
     }
+}
+
+void sessions_forget_all(Engine *engine) {
+    sessions_doubt(engine);
     duty_wake(engine, session_duty, engine_now_us(engine));
 }
 
@@ -283,7 +287,7 @@ static void write_stale(Engine *engine, int64_t now_us) {
     Session *session;
     while ((session = map_next(&engine->sessions, &at))) {
         bool stale = session->row.seen_us > session->written_us &&
-                     now_us - session->written_us > WRITE_EVERY_US;
+                     now_us > session->written_us + WRITE_EVERY_US;
         if (session->dirty || stale) write_add(write, session);
     }
     if (write->count > 0) {
@@ -292,6 +296,10 @@ static void write_stale(Engine *engine, int64_t now_us) {
     }
     arena_done(&write->arena);
     free(write);
+}
+
+void sessions_write_dirty(Engine *engine) {
+    write_stale(engine, INT64_MIN);
 }
 
 /* ---- who is gone ---- */

@@ -77,7 +77,7 @@ static bool somebody_was_steady(const Simulation *simulation, int64_t ms) {
     for (size_t i = 0; i < simulation->node_count; i++) {
         const Node *node = &simulation->nodes[i];
         int64_t since_us = node->steady_us + (ms - 10) * US_PER_MS;
-        if (node->engine && since_us <= simulation->now_us) return true;
+        if (node->engine && node->in_touch && since_us <= simulation->now_us) return true;
     }
     return false;
 }
@@ -206,6 +206,7 @@ static void look_at(Model *model, const Entry *entry) {
         if (older && older->exists && !job_is_over(&older->seen)) FAIL(older, "lives twice");
         check(model->count < JOBS_MOST);
         known = &model->jobs[model->count++];
+        *known = (ModelJob){0};
         known->slot = entry->slot;
         known->exists = true;
         known->seen = *job;

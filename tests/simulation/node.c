@@ -65,6 +65,8 @@ static void engine_soon(void *context) {
     node->soon = node_event(node, node->simulation->now_us + delay_us, on_soon, node);
 }
 
+#define AWAY_US (3 * US_PER_S + US_PER_S / 10) /* for so long it was not itself, or not in touch */
+
 /* ---- the store's points ---- */
 
 static int64_t latency_us(Simulation *simulation) {
@@ -119,12 +121,14 @@ static SimulatedFault draw_fault(Simulation *simulation, SimulatedPoint point) {
 static SimulatedFault store_fault(void *context, SimulatedPoint point) {
     Node *node = context;
     Simulation *simulation = node->simulation;
-    if (node->crashing) return point == POINT_READ ? FAULT_NONE : FAULT_UNAVAILABLE;
+    if (node->crashing) {
+        return point == POINT_READ      ? FAULT_NONE
+               : point == POINT_RESOLVE ? FAULT_INTERNAL
+                                        : FAULT_UNAVAILABLE;
+    }
     SimulatedFault fault = draw_fault(simulation, point);
     if (fault == FAULT_NONE) return fault;
     simulation->struck_us = simulation->now_us;
-    bool away = fault == FAULT_UNAVAILABLE || fault == FAULT_FULL;
-    if (away && point != POINT_READ) node->steady_us = simulation->now_us;
     return fault;
 }
 
@@ -175,9 +179,23 @@ static void front_read(Store *store, Query *query) {
     node->inner->kind->read(node->inner, query);
 }
 
+/* As the node learns it, so that what it concludes can be held against it. */
+static void on_run(Batch *batch, void *context) {
+    Node *node = context;
+    int64_t now_us = node->simulation->now_us;
+    bool late = now_us - node->sent_us > AWAY_US;
+    if (batch->outcome == OK && (late || !node->in_touch)) node->steady_us = now_us;
+    if (batch->outcome == OK) node->in_touch = true;
+    if (batch->outcome == ERR_UNAVAILABLE) node->in_touch = false;
+    node->done(batch, node->context);
+}
+
 static void front_run(Store *store, Batch *batch, BatchDone done, void *context) {
-    Store *inner = node_of(store)->inner;
-    inner->kind->run(inner, batch, done, context);
+    Node *node = node_of(store);
+    node->done = done;
+    node->context = context;
+    node->sent_us = node->simulation->now_us;
+    node->inner->kind->run(node->inner, batch, on_run, node);
 }
 
 static void front_close(Store *store) {
@@ -267,6 +285,7 @@ void node_start(Node *node) {
                              .node = str_from(node->name)};
     node->engine = engine_new(&node->store, node->broker, &io, &options);
     node->up_us = node->steady_us = simulation->now_us;
+    node->in_touch = true;
     node->frozen_us = 0;
     simulation_note(simulation, "up", node->number, 0);
     engine_start(node->engine);
@@ -276,7 +295,7 @@ void node_freeze(Node *node, int64_t until_us) {
     Simulation *simulation = node->simulation;
     node->frozen_us = until_us;
     node->thawed = 0;
-    node->steady_us = until_us;
+    if (until_us - simulation->now_us > AWAY_US) node->steady_us = until_us;
     simulation->struck_us = until_us;
     /* a server does not wait for ever for a client that holds locks */
     if (until_us - simulation->now_us > 5 * US_PER_S) simulated_cut(node->inner);
@@ -311,6 +330,7 @@ void node_stop(Node *node) {
     drop(node, take(&node->wake));
     drop(node, take(&node->soon));
     workers_disconnect(node);
+    simulated_cut(node->inner); /* it may wait for another's lock */
     run_out(node);
     store_close(&node->store);
     broker_close(take(&node->broker));

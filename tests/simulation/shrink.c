@@ -1,14 +1,21 @@
 /* Delta debugging (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002) over
  * the numbers of what bit. Leaving one out changes what comes after it, so a smaller history is one that
- * fails in any way. */
+ * fails in the same words, whichever job it is about. */
 #include "simulation/shrink.h"
 
+#include <stdio.h>
 #include <string.h>
 
 typedef struct Shrinking {
     uint64_t seed;
     size_t runs;
+    char words[400]; /* behind the job's numbers */
 } Shrinking;
+
+static const char *words_of(const char *failure) {
+    const char *colon = strstr(failure, "): ");
+    return colon ? colon : failure;
+}
 
 /* What is not reached any more, or was never allowed, is not worth a try later. */
 static bool fails(Shrinking *shrinking, bool allowed[BITES_MOST]) {
@@ -16,7 +23,10 @@ static bool fails(Shrinking *shrinking, bool allowed[BITES_MOST]) {
     TroublePlan plan = {allowed, BITES_MOST};
     shrinking->runs++;
     simulation_run(&simulation, shrinking->seed, &plan, /* verbose= */ false);
-    bool failed = simulation.failure[0] != '\0';
+    if (shrinking->runs == 1) {
+        snprintf(shrinking->words, sizeof shrinking->words, "%s", words_of(simulation.failure));
+    }
+    bool failed = simulation.failure[0] && strcmp(words_of(simulation.failure), shrinking->words) == 0;
     for (size_t i = simulation.bite_count; failed && i < BITES_MOST; i++)
         allowed[i] = false;
     simulation_done(&simulation);

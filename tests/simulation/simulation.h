@@ -54,6 +54,10 @@ struct Node {
     int64_t thawed;    /* events put off by that so far */
     int64_t up_us;     /* when it was last started */
     int64_t steady_us; /* since when it has been up, awake and in touch with the store */
+    bool in_touch;
+    BatchDone done; /* of the batch under way */
+    void *context;
+    int64_t sent_us;
 };
 
 struct Simulation {
@@ -163,8 +167,8 @@ bool workers_hold(const Simulation *simulation, const JobKey *key, int64_t fence
 void workers_cancelled(const Simulation *simulation, const JobKey *key);
 /* Whoever holds this job has given it away by mistake. */
 void workers_lapse(const Simulation *simulation, const JobKey *key);
-/* Likewise whoever holds what the store knows nothing of any more. */
-void workers_lapse_unknown(const Simulation *simulation);
+/* The store may have forgotten any lease. */
+void workers_fail_over(const Simulation *simulation);
 /* Every worker vanishes at once. */
 void workers_vanish(Simulation *simulation);
 /* A fetch of this queue has been open since `since_us` on a node that has been steady since `steady_us`. */

@@ -226,7 +226,10 @@ static void at_resolve(void *argument) {
     SimulatedStore *store = argument;
     if (store->dead) return;
     store->cut = false;
-    if (fault_at(store, POINT_RESOLVE) != FAULT_NONE) {
+    SimulatedFault fault = fault_at(store, POINT_RESOLVE);
+    if (fault == FAULT_INTERNAL) {
+        fail(store, FAULT_UNAVAILABLE); /* given up: the node ends without knowing */
+    } else if (fault != FAULT_NONE) {
         go_on(store, POINT_RESOLVE, at_resolve);
     } else if (has_landed(store)) {
         go_on(store, POINT_ANSWER, at_answer);
@@ -325,7 +328,6 @@ static void simulated_store_run(Store *base, Batch *batch, BatchDone done, void 
     store->batch = batch;
     store->done = done;
     store->context = context;
-    store->cut = false;
     go_on(store, POINT_BEGIN, at_begin);
 }
 
@@ -357,8 +359,9 @@ void simulated_crash(Store *base) {
     roll_back(store);
 }
 
+/* Where nothing is under way, the next batch finds that its connection is gone. */
 static void cut(SimulatedStore *store) {
-    if (store->dead || !store->transaction.open) return;
+    if (store->dead) return;
     bool waits = store->waits_for != NULL;
     store->cut = true;
     roll_back(store);

@@ -132,8 +132,6 @@ static void plan_store_restart(void *argument) {
     if (trouble(simulation, TROUBLE_STORE_RESTART, 1000)) {
         simulated_restart(simulation->disk);
         simulation->struck_us = simulation->now_us;
-        for (size_t i = 0; i < simulation->node_count; i++)
-            simulation->nodes[i].steady_us = simulation->now_us;
     }
     if (simulation->faulty) again(simulation, US_PER_S, 40 * US_PER_S, plan_store_restart);
 }
@@ -145,10 +143,8 @@ static void fail_over(void *argument) {
     simulated_fail_over(simulation->disk);
     simulation->struck_us = simulation->hints_struck_us = simulation->failed_over_us =
         simulation->now_us;
-    for (size_t i = 0; i < simulation->node_count; i++)
-        simulation->nodes[i].steady_us = simulation->now_us;
     model_roll_back(simulation->model);
-    workers_lapse_unknown(simulation);
+    workers_fail_over(simulation);
     simulation_note(simulation, "fail over", 0, 0);
 }
 

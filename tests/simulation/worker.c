@@ -51,11 +51,12 @@ static bool is_current(const Run *run, const Simulation *simulation) {
     return entry && entry->job.state == JOB_RUNNING && entry->job.fence == run->fence;
 }
 
-void workers_lapse_unknown(const Simulation *simulation) {
+void workers_fail_over(const Simulation *simulation) {
     for (size_t i = 0; i < simulation->worker_count; i++) {
+        simulation->workers[i].confirmed = false;
         for (size_t r = 0; r < SLOTS_MOST; r++) {
             Run *run = &simulation->workers[i].runs[r];
-            if (run->active && !is_current(run, simulation)) run->lapsed = true;
+            run->lapsed = true;
         }
     }
 }
