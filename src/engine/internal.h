@@ -157,7 +157,7 @@ int64_t session_gone_at(const SessionRow *row, int64_t since_us, bool own);
 
 /* reap.c, expire.c, prune.c, count.c */
 void reap_session(Engine *engine, Session *session, bool forget);
-void session_reaped(Engine *engine, Str worker, bool forget);
+void session_reaped(Engine *engine, Str worker, bool committed, bool forget);
 /* The next page of a reaping, unless the worker was heard meanwhile. */
 void session_reap_on(Engine *engine, Str worker);
 int64_t look_duty(Engine *engine,

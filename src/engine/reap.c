@@ -114,7 +114,7 @@ static void session_done(Operation *operation) {
         /* the next page at once */
         session_reap_on(reap->engine, reap->worker);
     } else {
-        session_reaped(reap->engine, reap->worker, committed && reap->forgot_own);
+        session_reaped(reap->engine, reap->worker, committed, committed && reap->forgot_own);
     }
     reap_free(reap);
 }

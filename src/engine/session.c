@@ -324,12 +324,12 @@ static int64_t gone_at(const Engine *engine, const Session *session) {
     return session_gone_at(&session->row, engine->connected_since_us, /* own= */ true);
 }
 
-void session_reaped(Engine *engine, Str worker, bool forget) {
+void session_reaped(Engine *engine, Str worker, bool committed, bool forget) {
     Session *session = engine_session_find(engine, worker);
     if (!session) return;
     session->reaping = false;
-    /* Still silent with its connections open: not again before another lease has passed. */
-    session->row.seen_us = engine_now_us(engine);
+    /* still silent with its connections open: not again before another lease has passed */
+    if (committed) session->row.seen_us = engine_now_us(engine);
     if (forget && session->connections == 0) {
         map_remove(&engine->sessions, session->row.worker);
         session_free(session);

@@ -29,6 +29,17 @@ static void watch_waiting(Model *model, const ModelJob *job) {
     }
 }
 
+/* Since when every node has been up and in touch with the store, as it has noticed itself. */
+static int64_t all_steady_us(const Simulation *simulation) {
+    int64_t steady_us = 0;
+    for (size_t i = 0; i < simulation->node_count; i++) {
+        const Node *node = &simulation->nodes[i];
+        if (!node->in_touch) return simulation->now_us;
+        if (node->steady_us > steady_us) steady_us = node->steady_us;
+    }
+    return steady_us;
+}
+
 /* E6: what a vanished worker held is given away when its lease is over. A session that another node has
  * left behind is looked at a little later. */
 static void watch_running(Model *model, const ModelJob *job) {
@@ -38,7 +49,7 @@ static void watch_running(Model *model, const ModelJob *job) {
         if (!str_eq(model->gone[i].worker, job->seen.worker)) continue;
         int64_t lease_ms = model_lease_ms(model, job->seen.worker);
         int64_t since_us = model->gone[i].at_us;
-        if (since_us < simulation->struck_us) since_us = simulation->struck_us;
+        if (since_us < all_steady_us(simulation)) since_us = all_steady_us(simulation);
         if (since_us < job->changed_us) since_us = job->changed_us;
         int64_t late_us = (simulation->node_count > 1 ? 8 : 2) * US_PER_S +
                           (simulation->slow ? SLOW_MOST_US : 0);

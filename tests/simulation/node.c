@@ -128,7 +128,7 @@ static SimulatedFault store_fault(void *context, SimulatedPoint point) {
     }
     SimulatedFault fault = draw_fault(simulation, point);
     if (fault == FAULT_NONE) return fault;
-    simulation->struck_us = simulation->now_us;
+    simulation_struck(simulation, simulation->now_us);
     return fault;
 }
 
@@ -296,7 +296,7 @@ void node_freeze(Node *node, int64_t until_us) {
     node->frozen_us = until_us;
     node->thawed = 0;
     if (until_us - simulation->now_us > AWAY_US) node->steady_us = until_us;
-    simulation->struck_us = until_us;
+    simulation_struck(simulation, until_us);
     /* a server does not wait for ever for a client that holds locks */
     if (until_us - simulation->now_us > 5 * US_PER_S) simulated_cut(node->inner);
 }
@@ -323,7 +323,8 @@ void node_stop(Node *node) {
     simulation_note(simulation, "down", node->number, 0);
     node->crashing = true;
     /* what it has committed and not yet told the broker is lost with it */
-    simulation->struck_us = simulation->hints_struck_us = simulation->now_us;
+    simulation->hints_struck_us = simulation->now_us;
+    simulation_struck(simulation, simulation->now_us);
     EngineStats stats = engine_stats(node->engine);
     simulation->tally.commits += stats.commits;
     simulation->tally.repaired += stats.repaired;

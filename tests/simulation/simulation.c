@@ -50,6 +50,10 @@ void simulation_fail(Simulation *simulation, const char *format, ...) {
     va_end(arguments);
 }
 
+void simulation_struck(Simulation *simulation, int64_t at_us) {
+    if (at_us > simulation->struck_us) simulation->struck_us = at_us;
+}
+
 /* ---- events ---- */
 
 void simulation_after(Simulation *simulation, int64_t delay_us, void (*run)(void *),

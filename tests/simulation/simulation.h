@@ -115,6 +115,8 @@ void simulation_after(Simulation *simulation, int64_t delay_us, void (*run)(void
 /* Notes the first violation; the history ends with it. */
 void simulation_fail(Simulation *simulation, const char *format, ...) printf_like(2, 3);
 void simulation_note(Simulation *simulation, const char *what, uint64_t a, uint64_t b);
+/* The store or a node has failed, or is to fail until then. */
+void simulation_struck(Simulation *simulation, int64_t at_us);
 bool chance(Simulation *simulation, unsigned per_mille);
 int64_t between(Simulation *simulation, int64_t low, int64_t high); /* both included */
 

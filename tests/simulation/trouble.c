@@ -118,7 +118,7 @@ static void plan_wall_clock(void *argument) {
 static void plan_outage(void *argument) {
     Simulation *simulation = argument;
     bool away = !simulation->store_away && trouble(simulation, TROUBLE_STORE_AWAY, 1000);
-    if (away || simulation->store_away) simulation->struck_us = simulation->now_us;
+    if (away || simulation->store_away) simulation_struck(simulation, simulation->now_us);
     simulation->store_away = away;
     simulation_note(simulation, "store", away, 0);
     if (!simulation->faulty) return;
@@ -131,7 +131,7 @@ static void plan_store_restart(void *argument) {
     Simulation *simulation = argument;
     if (trouble(simulation, TROUBLE_STORE_RESTART, 1000)) {
         simulated_restart(simulation->disk);
-        simulation->struck_us = simulation->now_us;
+        simulation_struck(simulation, simulation->now_us);
     }
     if (simulation->faulty) again(simulation, US_PER_S, 40 * US_PER_S, plan_store_restart);
 }
@@ -141,8 +141,8 @@ static void fail_over(void *argument) {
     Simulation *simulation = argument;
     if (!simulation->faulty) return;
     simulated_fail_over(simulation->disk);
-    simulation->struck_us = simulation->hints_struck_us = simulation->failed_over_us =
-        simulation->now_us;
+    simulation->hints_struck_us = simulation->failed_over_us = simulation->now_us;
+    simulation_struck(simulation, simulation->now_us);
     model_roll_back(simulation->model);
     workers_fail_over(simulation);
     simulation_note(simulation, "fail over", 0, 0);
@@ -204,7 +204,7 @@ static void heal(void *argument) {
     Simulation *simulation = argument;
     simulation->faulty = false;
     simulation->store_away = false;
-    simulation->struck_us = simulation->now_us;
+    simulation_struck(simulation, simulation->now_us);
     simulation_note(simulation, "heal", 0, 0);
     for (size_t i = 0; i < simulation->node_count; i++) {
         Node *node = &simulation->nodes[i];
