@@ -110,7 +110,8 @@ void duty_wake(Engine *engine, int64_t (*run)(Engine *, int64_t), int64_t at_us)
 
 /* A node that was itself stopped for a while (SIGSTOP, a frozen machine) has not heard anybody
  * either: silence begins anew. */
-static void note_absence(Engine *engine, int64_t now_us) {
+void engine_note_absence(Engine *engine) {
+    int64_t now_us = engine_now_us(engine);
     bool away = engine->ticked_us > 0 && now_us - engine->ticked_us > ENGINE_AWAY_US;
     if (away) engine->connected_since_us = now_us;
     engine->ticked_us = now_us;
@@ -118,7 +119,7 @@ static void note_absence(Engine *engine, int64_t now_us) {
 
 void engine_tick(Engine *engine) {
     int64_t now_us = engine_now_us(engine);
-    note_absence(engine, now_us);
+    engine_note_absence(engine);
     for (size_t i = 0; i < engine_duty_count; i++) {
         if (engine->duty_at[i] > now_us) continue;
         /* a duty may be woken while it runs: the earlier wish counts */

@@ -89,6 +89,9 @@ extern const size_t engine_duty_count;
 /* Brings a duty forward; `run` names it. */
 void duty_wake(Engine *engine, int64_t (*run)(Engine *, int64_t), int64_t at_us);
 void engine_rearm(Engine *engine);
+/* To be called before connected_since_us is believed: what happens first after a stop is not always a
+ * tick. */
+void engine_note_absence(Engine *engine);
 
 /* pipeline.c */
 void pipeline_submit(Engine *engine, Operation *operation);
@@ -110,6 +113,8 @@ void queues_set_paused(Engine *engine, const Query *query);
 
 /* refill.c */
 void refill(EngineQueue *queue, WindowSet set);
+/* Looks now for waiting jobs whose hint was lost. */
+void sweep(EngineQueue *queue);
 int64_t sweep_duty(Engine *engine, int64_t now_us);
 
 /* dispatch.c */

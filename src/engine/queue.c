@@ -17,7 +17,8 @@ EngineQueue *queue_get(Engine *engine, Str name) {
     map_put(&engine->queues, queue->name, queue);
     refill(queue, WINDOW_READY);
     refill(queue, WINDOW_DELAYED);
-    queue->known = !queue->reading[WINDOW_READY]; /* the broker had its window already */
+    queue->known = !queue->reading[WINDOW_READY]; /* the broker had its window already … */
+    if (queue->known) sweep(queue);               /* … and nobody has looked after it since */
     promote_at(queue, engine_now_us(engine));     /* what fell due while nobody asked */
     return queue;
 }

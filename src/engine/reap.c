@@ -32,6 +32,7 @@ typedef struct Reap {
 } Reap;
 
 static Reap *reap_new(Engine *engine, Str worker) {
+    engine_note_absence(engine);
     Reap *reap = alloc_zero(1, sizeof *reap);
     reap->engine = engine;
     reap->since_us = engine->connected_since_us;
@@ -65,7 +66,9 @@ static bool is_over(const Reap *reap, const SessionRow *row, int64_t now_us) {
 static void lose_page(Reap *reap, Batch *batch) {
     for (size_t i = 0; i < reap->ask->count; i++) {
         Row *row = reap->ask->rows[i];
-        if (row->job.state == JOB_RUNNING && str_eq(row->job.worker, reap->worker)) {
+        /* one that starts in this very batch goes to a worker that is back */
+        bool held = row->job.state == JOB_RUNNING && row->state_before == JOB_RUNNING;
+        if (held && str_eq(row->job.worker, reap->worker)) {
             lose(reap, row, "the worker vanished", batch);
         }
     }
@@ -197,7 +200,7 @@ static Step keep_step(Operation *operation, Batch *batch) {
     for (size_t i = 0; i < request->ask->count; i++) {
         Row *row = request->ask->rows[i];
         bool its = row->status == ROW_LOADED && row->job.state == JOB_RUNNING &&
-                   str_eq(row->job.worker, request->worker);
+                   row->state_before == JOB_RUNNING && str_eq(row->job.worker, request->worker);
         if (!its || is_held(request, row->job.fence)) continue;
         if (job_lose(&row->job, "it never reached the worker", &context) != CHANGE_APPLIED)
             continue;

@@ -120,6 +120,14 @@ static void sweep_page(WindowRead *read, int64_t after, int64_t until_us) {
     window_query(read, after, until_us, SWEEP_PAGE, on_sweep);
 }
 
+void sweep(EngineQueue *queue) {
+    if (queue->sweeping) return;
+    queue->sweeping = true;
+    WindowRead *read = alloc_zero(1, sizeof *read);
+    read->queue = queue;
+    sweep_page(read, SCORE_LOWEST, engine_now_us(queue->engine));
+}
+
 int64_t sweep_duty(Engine *engine, int64_t now_us) {
     size_t at = 0;
     EngineQueue *queue;
@@ -127,10 +135,7 @@ int64_t sweep_duty(Engine *engine, int64_t now_us) {
         if (queue_drop_if_idle(queue) || queue->sweeping) continue;
         refill(queue, WINDOW_READY);
         refill(queue, WINDOW_DELAYED);
-        queue->sweeping = true;
-        WindowRead *read = alloc_zero(1, sizeof *read);
-        read->queue = queue;
-        sweep_page(read, SCORE_LOWEST, now_us);
+        sweep(queue);
     }
     return now_us + SWEEP_EVERY_US;
 }

@@ -4,6 +4,8 @@
 
 #include "core/order.h"
 
+#include <stdio.h>
+
 #define AT_IT_US (6 * US_PER_S) /* from a commit until its hint has arrived */
 #define AT_IT_SLOW_US (25 * US_PER_S)
 
@@ -33,9 +35,27 @@ static int64_t tolerance_us(const Simulation *simulation) {
         const Node *node = &simulation->nodes[i];
         busy = busy || (node->engine && !engine_is_idle(node->engine));
     }
-    if (calm && !busy) return 0;
     int64_t at_it_us = simulation->slow ? AT_IT_SLOW_US : AT_IT_US;
+    if (calm && !busy) return at_it_us / 6;
     return calm ? at_it_us : HINTS_STEADY_US + at_it_us;
+}
+
+/* Nobody has asked for this queue for a while, so no node looks after it: who asks finds what is lost. */
+static bool is_forgotten(const Simulation *simulation, const ModelJob *job) {
+    const Window *window = simulated_broker_window(simulation->server, job->seen.queue);
+    return window->frontier_us + STEADY_US < simulation->now_us;
+}
+
+static void tell(const Simulation *simulation, const ModelJob *job) {
+    if (!simulation->verbose) return;
+    const Window *window = simulated_broker_window(simulation->server, job->seen.queue);
+    printf("slot %lld in " STR_FMT ": due %lld, score %lld; P %lld, F %lld, H %lld, most %zu; R %zu%s, D %zu%s\n",
+           (long long)job->slot, STR_ARG(job->seen.queue), (long long)job->seen.due_us,
+           (long long)order_score(job->seen.priority, job->seen.due_us),
+           (long long)window->frontier_us, (long long)window->delayed.horizon,
+           (long long)window->ready.horizon, window->most, window->ready.members.count,
+           window->ready.reading ? " reading" : "", window->delayed.members.count,
+           window->delayed.reading ? " reading" : "");
 }
 
 void windows_check(Model *model) {
@@ -58,9 +78,11 @@ void windows_check(Model *model) {
             bool its = windows[at] && str_eq(job->seen.queue, queue_names[at]);
             missing = missing || (its && is_missing(windows[at], &job->seen));
         }
+        missing = missing && !is_forgotten(simulation, job);
         if (!missing) job->missing_us = 0;
         if (missing && job->missing_us == 0) job->missing_us = simulation->now_us;
         if (missing && simulation->now_us - job->missing_us > tolerance_us(simulation)) {
+            tell(simulation, job);
             FAIL(job, "is in no window, though one says that it has it");
         }
     }
