@@ -65,7 +65,8 @@ static void on_submitted(Operation *operation) {
     simulation_note(simulation, "submitted", committed, try->enqueue.count);
     for (size_t i = 0; i < try->enqueue.count; i++) {
         const EnqueueItem *item = &try->items[i];
-        if (request_is_sure(&try->request)) {
+        bool known = committed || !try->request.node->crashing; /* else nobody ever learns it */
+        if (known && request_is_sure(&try->request)) {
             model_submitted(simulation->model, &item->job.key, item->job.id, committed,
                             !try->submit->own_ids);
         }

@@ -198,15 +198,26 @@ static void tell(const Simulation *simulation, const ModelJob *known, const Job 
         STR_ARG(job->worker));
 }
 
+static bool is_stored(const State *state, int64_t slot) {
+    for (size_t i = 0; i < state->entries.count; i++) {
+        if (state_entry(state, i)->slot == slot) return true;
+    }
+    return false;
+}
+
 static void look_at(Model *model, const Entry *entry) {
     const Job *job = &entry->job;
     ModelJob *known = model_find_slot(model, entry->slot);
     if (!known) {
         const ModelJob *older = model_find_key(model, &job->key);
-        if (older && older->exists && !job_is_over(&older->seen)) FAIL(older, "lives twice");
+        bool stays = older && is_stored(&model->simulation->disk->committed, older->slot);
+        if (stays && older->exists && !job_is_over(&older->seen)) FAIL(older, "lives twice");
         check(model->count < JOBS_MOST);
         known = &model->jobs[model->count++];
         *known = (ModelJob){0};
+        if (model->simulation->verbose) {
+            printf("             slot %lld: new, '" STR_FMT "'\n", (long long)entry->slot, STR_ARG(job->id));
+        }
         known->slot = entry->slot;
         known->exists = true;
         known->seen = *job;
