@@ -89,8 +89,7 @@ extern const size_t engine_duty_count;
 /* Brings a duty forward; `run` names it. */
 void duty_wake(Engine *engine, int64_t (*run)(Engine *, int64_t), int64_t at_us);
 void engine_rearm(Engine *engine);
-/* To be called before connected_since_us is believed: what happens first after a stop is not always a
- * tick. */
+/* Before connected_since_us is believed: what happens first after a stop is not always a tick. */
 void engine_note_absence(Engine *engine);
 
 /* pipeline.c */
@@ -162,7 +161,8 @@ int64_t session_gone_at(const SessionRow *row, int64_t since_us, bool own);
 
 /* reap.c, expire.c, prune.c, count.c */
 void reap_session(Engine *engine, Session *session, bool forget);
-void session_reaped(Engine *engine, Str worker, bool committed, bool forget);
+/* lost: all that it held. forget: its row is gone too. */
+void session_reaped(Engine *engine, Str worker, bool lost, bool forget);
 /* The next page of a reaping, unless the worker was heard meanwhile. */
 void session_reap_on(Engine *engine, Str worker);
 int64_t look_duty(Engine *engine,

@@ -170,6 +170,7 @@ static bool choose(Engine *engine) {
 }
 
 void engine_flush(Engine *engine) {
+    engine_note_absence(engine);
     if (!list_is_empty(&engine->refused)) {
         Error error;
         error_code(&error, ERR_UNAVAILABLE, "overloaded",
@@ -185,6 +186,8 @@ void engine_flush(Engine *engine) {
     batch->advance = pipeline_advance;
     batch->finish = pipeline_finish;
     batch->operations = &engine->running;
+    batch->connected_since_us =
+        engine->store_up ? engine->connected_since_us : engine_now_us(engine);
     batch->random = &engine->batch_random;
     batch->last_due_us = &engine->last_due_us;
     engine->in_flight = true;

@@ -19,12 +19,11 @@ typedef struct Reap {
     Operation operation;
     Engine *engine;
     Arena arena;
-    int64_t since_us; /* how long this node has been connected without a break */
     Str worker;
     bool has_own; /* the worker has spoken to this node: `own` is newer than what is stored */
     SessionRow own;
     bool forget_own; /* nobody is connected: the row goes too, once nothing is left to lose */
-    bool forgot_own;
+    bool gone, forgot_own; /* what became of it */
     bool stranger; /* it is another node's session that has brought this up */
     Ask *ask, *sessions;
     Ask **owners; /* per row of `ask`: the sessions of its worker */
@@ -32,10 +31,8 @@ typedef struct Reap {
 } Reap;
 
 static Reap *reap_new(Engine *engine, Str worker) {
-    engine_note_absence(engine);
     Reap *reap = alloc_zero(1, sizeof *reap);
     reap->engine = engine;
-    reap->since_us = engine->connected_since_us;
     reap->worker = arena_str(&reap->arena, worker);
     reap->operation.weight = REAP_PAGE;
     return reap;
@@ -57,9 +54,10 @@ static bool is_own(const Reap *reap, const SessionRow *row) {
     return reap->has_own && str_eq(row->node, reap->own.node);
 }
 
-static bool is_over(const Reap *reap, const SessionRow *row, int64_t now_us) {
+static bool is_over(const Reap *reap, const SessionRow *row, const Batch *batch) {
     bool own = is_own(reap, row);
-    return session_gone_at(own ? &reap->own : row, reap->since_us, own) <= now_us;
+    int64_t gone_us = session_gone_at(own ? &reap->own : row, batch->connected_since_us, own);
+    return gone_us <= batch->now_us;
 }
 
 /* A page of the worker's running jobs at a time; the row may have changed since it was asked for. */
@@ -84,16 +82,16 @@ static Step session_step(Operation *operation, Batch *batch) {
         return STEP_MORE;
     }
     const Ask *sessions = reap->sessions;
-    bool gone = !reap->has_own || is_over(reap, &reap->own, batch->now_us);
+    reap->gone = !reap->has_own || is_over(reap, &reap->own, batch);
     for (size_t i = 0; i < sessions->count; i++) {
-        gone = gone && is_over(reap, &sessions->sessions[i], batch->now_us);
+        reap->gone = reap->gone && is_over(reap, &sessions->sessions[i], batch);
     }
-    if (gone) lose_page(reap, batch);
+    if (reap->gone) lose_page(reap, batch);
     /* while it has jobs to lose its sessions are needed, else only those that go on */
-    if (gone && reap->ask->count == REAP_PAGE) return STEP_LAST;
+    if (reap->gone && reap->ask->count == REAP_PAGE) return STEP_LAST;
     for (size_t i = 0; i < sessions->count; i++) {
         const SessionRow *row = &sessions->sessions[i];
-        bool over = is_own(reap, row) ? reap->forget_own : is_over(reap, row, batch->now_us);
+        bool over = is_own(reap, row) ? reap->forget_own : is_over(reap, row, batch);
         if (over) batch_session(batch, row, /* forget= */ true);
     }
     reap->forgot_own = reap->forget_own;
@@ -117,7 +115,8 @@ static void session_done(Operation *operation) {
         /* the next page at once */
         session_reap_on(reap->engine, reap->worker);
     } else {
-        session_reaped(reap->engine, reap->worker, committed, committed && reap->forgot_own);
+        session_reaped(reap->engine, reap->worker, committed && reap->gone,
+                       committed && reap->forgot_own);
     }
     reap_free(reap);
 }
@@ -246,7 +245,8 @@ static void overdue_decide(Reap *reap, Batch *batch) {
         bool still = row->status == ROW_LOADED && job->state == JOB_RUNNING &&
                      job->deadline_us > 0 && job->deadline_us <= batch->now_us;
         int64_t lease_ms = longest_lease_ms(reap->owners[i]);
-        if (!still || reap->since_us + lease_ms * US_PER_MS > batch->now_us) continue;
+        bool heard = batch->connected_since_us + lease_ms * US_PER_MS <= batch->now_us;
+        if (!still || !heard) continue;
         if (lease_ms > 0) {
             if (job_time_out(&row->job, &context) == CHANGE_APPLIED) batch_update(batch, row);
             reap->timed_out++;

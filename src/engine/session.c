@@ -13,6 +13,7 @@
 
 #define WRITE_EVERY_US (5 * US_PER_S)
 #define LOOK_EVERY_US (US_PER_S / 4)
+#define LOOK_AGAIN_US (2 * US_PER_S)
 
 typedef struct CancelNote {
     ListNode node;
@@ -28,6 +29,7 @@ struct Session {
     int64_t written_us; /* seen_us as last written */
     bool dirty;
     bool reaping;
+    int64_t look_us; /* not to be reaped before: another node may have heard of it meanwhile */
     List cancels;
     void (*wake)(void *context);
     void *wake_context;
@@ -324,12 +326,13 @@ static int64_t gone_at(const Engine *engine, const Session *session) {
     return session_gone_at(&session->row, engine->connected_since_us, /* own= */ true);
 }
 
-void session_reaped(Engine *engine, Str worker, bool committed, bool forget) {
+void session_reaped(Engine *engine, Str worker, bool lost, bool forget) {
     Session *session = engine_session_find(engine, worker);
     if (!session) return;
     session->reaping = false;
     /* still silent with its connections open: not again before another lease has passed */
-    if (committed) session->row.seen_us = engine_now_us(engine);
+    if (lost) session->row.seen_us = engine_now_us(engine);
+    session->look_us = engine_now_us(engine) + LOOK_AGAIN_US;
     if (forget && session->connections == 0) {
         map_remove(&engine->sessions, session->row.worker);
         session_free(session);
@@ -354,7 +357,8 @@ int64_t session_duty(Engine *engine, int64_t now_us) {
     Session *session;
     int64_t next_us = now_us + (engine->sessions.count > 0 ? LOOK_EVERY_US : WRITE_EVERY_US);
     while (engine->store_up && engine->ready && (session = map_next(&engine->sessions, &at))) {
-        if (session->reaping || gone_at(engine, session) > now_us) continue;
+        if (session->reaping || session->look_us > now_us) continue;
+        if (gone_at(engine, session) > now_us) continue;
         session->reaping = true;
         reap_session(engine, session, session->connections == 0);
     }

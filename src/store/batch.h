@@ -145,6 +145,10 @@ struct Batch {
     /* Jobs due later are counted as scheduled or retrying, earlier as pending */
     int64_t frontier_us;
 
+    /* set by the engine, and moved on by a store that had to connect again for it: this node has been in
+     * touch with the store without a break since then */
+    int64_t connected_since_us;
+
     /* set by the engine */
     bool (*advance)(
         Batch *batch); /* one step of every operation; true = another round is needed. When

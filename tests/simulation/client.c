@@ -291,8 +291,6 @@ void clients_heal(Simulation *simulation) {
     if (simulation->jobs_to_submit > 5) simulation->jobs_to_submit = 5;
     /* a failover may have taken a resume back, and nobody else would say it again */
     for (size_t i = 0; simulation->failed_over_us > 0 && i < QUEUES; i++) {
-        if (simulation->paused[i]) continue;
-        simulation->paused[i] = true;
         set_paused(simulation, i, /* paused= */ false);
     }
 }

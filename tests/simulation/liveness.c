@@ -1,6 +1,8 @@
 /* What must happen in time, and in the end: E1, E6, and that nothing waits that could run. */
 #include "simulation/model.h"
 
+#include <stdio.h>
+
 #define IDLE_MOST_US (3 * US_PER_S)
 #define SLOW_MOST_US (20 * US_PER_S) /* hints of cancelled jobs cost a commit each */
 #define REAP_MOST_US (10 * US_PER_S) /* from a deadline until it is seen to */
@@ -40,6 +42,18 @@ static int64_t all_steady_us(const Simulation *simulation) {
     return steady_us;
 }
 
+static void tell_sessions(const Simulation *simulation, const ModelJob *job) {
+    const Table *sessions = &simulation->disk->committed.sessions;
+    for (size_t i = 0; simulation->verbose && i < sessions->count; i++) {
+        const SessionRow *row = &((const SessionRow *)sessions->rows)[i];
+        if (!str_eq(row->worker, job->seen.worker)) continue;
+        printf("session of " STR_FMT " on " STR_FMT ": lease %lld ms, seen %lld ms ago, closed %lld\n",
+               STR_ARG(row->worker), STR_ARG(row->node), (long long)row->lease_ms,
+               (long long)((simulation->now_us - row->seen_us) / US_PER_MS),
+               (long long)row->closed_us);
+    }
+}
+
 /* E6: what a vanished worker held is given away when its lease is over. A session that another node has
  * left behind is looked at a little later. */
 static void watch_running(Model *model, const ModelJob *job) {
@@ -55,6 +69,7 @@ static void watch_running(Model *model, const ModelJob *job) {
                           (simulation->slow ? SLOW_MOST_US : 0);
         if (lease_ms == 0 || since_us + lease_ms * US_PER_MS + late_us > simulation->now_us)
             continue;
+        tell_sessions(simulation, job);
         FAIL(job, "still runs though its worker is gone and its lease is over");
     }
 }

@@ -293,6 +293,7 @@ void node_start(Node *node) {
 
 void node_freeze(Node *node, int64_t until_us) {
     Simulation *simulation = node->simulation;
+    if (node->frozen_us > simulation->now_us) return;
     node->frozen_us = until_us;
     node->thawed = 0;
     if (until_us - simulation->now_us > AWAY_US) node->steady_us = until_us;

@@ -235,6 +235,7 @@ static void at_resolve(void *argument) {
         go_on(store, POINT_ANSWER, at_answer);
     } else {
         batch_restart(store->batch);
+        store->batch->connected_since_us = store->io.now_us(store->io.context);
         go_on(store, POINT_BEGIN, at_begin);
     }
 }

@@ -143,6 +143,8 @@ static void fail_over(void *argument) {
     simulated_fail_over(simulation->disk);
     simulation->hints_struck_us = simulation->failed_over_us = simulation->now_us;
     simulation_struck(simulation, simulation->now_us);
+    for (size_t i = 0; i < QUEUES; i++)
+        simulation->paused[i] = true; /* perhaps: see clients_heal() */
     model_roll_back(simulation->model);
     workers_fail_over(simulation);
     simulation_note(simulation, "fail over", 0, 0);

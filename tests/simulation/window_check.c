@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#define AT_IT_US (6 * US_PER_S) /* from a commit until its hint has arrived */
+#define AT_IT_US (6 * US_PER_S) /* from a commit until its hint has arrived, and of a sweep */
 #define AT_IT_SLOW_US (25 * US_PER_S)
 
 static bool is_missing(const Window *window, const Job *job) {
@@ -30,13 +30,7 @@ static int64_t tolerance_us(const Simulation *simulation) {
     int64_t now_us = simulation->now_us;
     bool calm = simulation->struck_us + HINTS_STEADY_US < now_us &&
                 simulation->hints_struck_us + HINTS_STEADY_US < now_us;
-    bool busy = simulated_broker_under_way(simulation->server) > 0;
-    for (size_t i = 0; i < simulation->node_count; i++) {
-        const Node *node = &simulation->nodes[i];
-        busy = busy || (node->engine && !engine_is_idle(node->engine));
-    }
     int64_t at_it_us = simulation->slow ? AT_IT_SLOW_US : AT_IT_US;
-    if (calm && !busy) return at_it_us / 6;
     return calm ? at_it_us : HINTS_STEADY_US + at_it_us;
 }
 

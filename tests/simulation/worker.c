@@ -290,6 +290,7 @@ static void connect_worker(Worker *worker, Node *node) {
     worker->node = node;
     worker->session = engine_session_open(node->engine, &info);
     worker->connection++;
+    worker->fetch = NULL;
     worker->kept = false;
     worker->sent_us = worker->simulation->now_us;
     /* the only node knows of it; others only when it is in the store */
