@@ -34,10 +34,11 @@ static int64_t tolerance_us(const Simulation *simulation) {
     return calm ? at_it_us : HINTS_STEADY_US + at_it_us;
 }
 
-/* Nobody has asked for this queue for a while, so no node looks after it: who asks finds what is lost. */
+/* Nobody has asked for this queue for a while, so no node looks after it: who asks finds what is lost. And
+ * while the store is away there is nothing to find it in. */
 static bool is_forgotten(const Simulation *simulation, const ModelJob *job) {
     const Window *window = simulated_broker_window(simulation->server, job->seen.queue);
-    return window->frontier_us + STEADY_US < simulation->now_us;
+    return simulation->store_away || window->frontier_us + STEADY_US < simulation->now_us;
 }
 
 static void tell(const Simulation *simulation, const ModelJob *job) {
