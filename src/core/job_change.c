@@ -28,9 +28,10 @@ bool job_state_allows(JobState from, JobState to) {
 
 static void move(Job *job, JobState to, JobReason reason) {
     check(job_state_allows((JobState)job->state, to));
+    /* that of a cancelled attempt stays until the next one: see job_cancel */
+    if (job->state == JOB_RUNNING) job->deadline_us = 0;
     job->state = to;
     job->reason = reason;
-    job->deadline_us = 0;
 }
 
 static void finish(Job *job, JobState to, JobReason reason, int64_t now_us) {
@@ -181,23 +182,24 @@ ChangeResult job_return(Job *job, const Lease *lease, const ChangeContext *conte
 /* Until when a worker that opted in may still run what it has not heard is cancelled: its deadline
  * is behind the timeout by its grace, and a plain worker's is not (nobody can tell it anything). */
 static int64_t stopped_us(const Job *job, int64_t now_us) {
-    if (job->state != JOB_RUNNING) return now_us;
+    if (job->state != JOB_RUNNING) return job->deadline_us;
     bool opted_in = job->deadline_us - job->started_us > job->timeout_ms * US_PER_MS;
-    int64_t stopped = now_us + (opted_in ? LEASE_QUICK_MS * US_PER_MS : 0);
+    int64_t stopped = now_us + LEASE_QUICK_MS * US_PER_MS;
+    if (!opted_in) return 0;
     return stopped < job->deadline_us ? stopped : job->deadline_us;
 }
 
 ChangeResult job_cancel(Job *job, JobReason reason, const ChangeContext *context) {
     if (job_is_finished(job)) return CHANGE_WRONG_STATE;
-    job->due_us = stopped_us(job, context->now_us);
+    int64_t stopped = stopped_us(job, context->now_us);
     finish(job, JOB_CANCELLED, reason, context->now_us);
+    job->deadline_us = stopped;
     return CHANGE_APPLIED;
 }
 
 ChangeResult job_expire(Job *job, const ChangeContext *context) {
     if (!is_queued(job)) return CHANGE_WRONG_STATE;
     if (!is_expired(job, context->now_us)) return CHANGE_NOT_DUE;
-    job->due_us = context->now_us; /* as for a cancel of what was not running */
     finish(job, JOB_CANCELLED, REASON_EXPIRED, context->now_us);
     return CHANGE_APPLIED;
 }
@@ -215,12 +217,11 @@ static void begin_run(Job *job, int64_t due_us, int64_t now_us) {
 }
 
 ChangeResult job_retry(Job *job, int64_t due_us, const ChangeContext *context) {
+    if (due_us < job->deadline_us) due_us = job->deadline_us;
     switch ((JobState)job->state) {
     case JOB_WAITING: wait_until(job, due_us, context->now_us); return CHANGE_APPLIED;
-    case JOB_CANCELLED:
-        begin_run(job, due_us > job->due_us ? due_us : job->due_us, context->now_us);
-        return CHANGE_APPLIED;
-    case JOB_DEAD: begin_run(job, due_us, context->now_us); return CHANGE_APPLIED;
+    case JOB_DEAD:
+    case JOB_CANCELLED: begin_run(job, due_us, context->now_us); return CHANGE_APPLIED;
     case JOB_BLOCKED:
     case JOB_PARKED:
     case JOB_RUNNING:

@@ -69,8 +69,8 @@ ChangeResult job_time_out(Job *job, const ChangeContext *context);
 ChangeResult job_return(Job *job, const Lease *lease, const ChangeContext *context);
 
 /* Waiting, parked, blocked or running → cancelled. A worker that knows of leases is told to stop a
- * running one, but may not hear it before its lease ends: `due_us` is then the earliest time at
- * which a retry may start the job again, so that its two runs don't overlap. */
+ * running one, but may not hear it before its lease ends: `deadline_us` is kept as the time before
+ * which no retry lets the job start again, so that its two runs don't overlap. */
 ChangeResult job_cancel(Job *job, JobReason reason, const ChangeContext *context);
 
 /* Waiting past expires_us → cancelled, reason expired. */

@@ -38,6 +38,7 @@ static int64_t all_steady_us(const Simulation *simulation) {
         const Node *node = &simulation->nodes[i];
         if (!node->in_touch) return simulation->now_us;
         if (node->steady_us > steady_us) steady_us = node->steady_us;
+        if (node->shaken_us > steady_us) steady_us = node->shaken_us;
     }
     return steady_us;
 }

@@ -296,6 +296,7 @@ void node_freeze(Node *node, int64_t until_us) {
     if (node->frozen_us > simulation->now_us) return;
     node->frozen_us = until_us;
     node->thawed = 0;
+    node->shaken_us = until_us;
     if (until_us - simulation->now_us > AWAY_US) node->steady_us = until_us;
     simulation_struck(simulation, until_us);
     /* a server does not wait for ever for a client that holds locks */

@@ -361,6 +361,13 @@ static void a_retry_waits_for_a_cancelled_attempt(void **unused) {
         assert_int_equal(cancel(&job), CHANGE_APPLIED);
         assert_int_equal(retry(&job), CHANGE_APPLIED);
         assert_int_equal(job.due_us, rows[i].due_us);
+        /* nor does saying it again, whatever has happened to the job meanwhile */
+        assert_int_equal(retry(&job), CHANGE_APPLIED);
+        assert_int_equal(kill(&job), CHANGE_APPLIED);
+        assert_int_equal(retry(&job), CHANGE_APPLIED);
+        assert_int_equal(cancel(&job), CHANGE_APPLIED);
+        assert_int_equal(retry(&job), CHANGE_APPLIED);
+        assert_int_equal(job.due_us, rows[i].due_us);
     }
     Job waiting = job_in(JOB_WAITING);
     waiting.due_us = NOW + 99;

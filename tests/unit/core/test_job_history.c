@@ -27,6 +27,7 @@ typedef struct Model {
     const char *state;                   /* "waiting", "running", "done", "dead", "cancelled" */
     int64_t due, expires, fence, worker; /* worker -1 = none */
     int64_t started, grace;              /* grace in ms; 0: a plain worker */
+    int64_t stopped; /* when a cancelled attempt is over for certain; 0: it is */
     int64_t attempt, failures, lost, run;
     int64_t starts_of_run; /* less those returned */
     int64_t outcomes_of_run;
@@ -135,6 +136,7 @@ static void do_start(World *world) {
         model->attempt++;
         model->starts_of_run++;
         model->started = world->now;
+        model->stopped = 0;
         model->grace = grace;
     }
     assert_int_equal(job_start(&world->job, world->minted, worker_name(worker), grace, &context),
@@ -250,11 +252,10 @@ static void do_cancel(World *world) {
     ChangeResult expected = CHANGE_WRONG_STATE;
     if (!has_ended(model)) {
         expected = CHANGE_APPLIED;
-        model->due = world->now;
         if (is(model, "running") && model->grace > 0) {
             int64_t deadline = model->started + 1000 * (world->job.timeout_ms + model->grace);
             int64_t lease = world->now + 30000000;
-            model->due = lease < deadline ? lease : deadline;
+            model->stopped = lease < deadline ? lease : deadline;
         }
         model_end(model, "cancelled");
     }
@@ -269,7 +270,6 @@ static void do_expire(World *world) {
         expected = CHANGE_NOT_DUE;
         if (model_expired(model, world->now)) {
             expected = CHANGE_APPLIED;
-            model->due = world->now;
             model_end(model, "cancelled");
         }
     }
@@ -293,11 +293,10 @@ static void do_retry(World *world) {
     ChangeResult expected = CHANGE_WRONG_STATE;
     if (is(model, "waiting")) {
         expected = CHANGE_APPLIED;
-        model->due = world->now;
+        model->due = model->stopped > world->now ? model->stopped : world->now;
     } else if (is(model, "dead") || is(model, "cancelled")) {
         expected = CHANGE_APPLIED;
-        bool holds = is(model, "cancelled") && model->due > world->now;
-        if (!holds) model->due = world->now;
+        model->due = model->stopped > world->now ? model->stopped : world->now;
         model->state = "waiting";
         model->run++;
         model->failures = model->lost = model->starts_of_run = model->outcomes_of_run = 0;
@@ -364,7 +363,8 @@ static void check_promises(const World *world, const Job *before, bool retried) 
     assert_true(model->outcomes_of_run <= 1);
     assert_int_equal(model->outcomes_of_run == 1, job_is_finished(job));
     assert_int_equal(job->finished_us != 0, job_is_finished(job));
-    assert_int_equal(job->deadline_us != 0, job->state == JOB_RUNNING);
+    assert_true(job->state == JOB_RUNNING ? job->deadline_us > 0
+                                          : job->deadline_us == world->model.stopped);
     assert_int_equal(job->reason != REASON_NONE,
                      job->state == JOB_DEAD || job->state == JOB_CANCELLED);
 }
