@@ -56,6 +56,8 @@ static bool is_own(const Reap *reap, const SessionRow *row) {
 
 static bool is_over(const Reap *reap, const SessionRow *row, const Batch *batch) {
     bool own = is_own(reap, row);
+    /* one that never beat there has no lease that it could hold on to */
+    if (row->lease_ms == 0 && !own) return true;
     int64_t gone_us = session_gone_at(own ? &reap->own : row, batch->connected_since_us, own);
     return gone_us <= batch->now_us;
 }
