@@ -11,6 +11,7 @@
 #include "proto/reply.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -389,6 +390,20 @@ void fake_server_shun(FakeServer *server, bool shun) {
     pthread_mutex_lock(&server->lock);
     server->shun = server->break_all = shun;
     pthread_mutex_unlock(&server->lock);
+}
+
+bool fake_server_vanish(FakeServer *server) {
+    bool silenced = true;
+    int on = TCP_REPAIR_ON; /* a socket that is closed in this mode sends nothing */
+    pthread_mutex_lock(&server->lock);
+    for (size_t i = 0; i < PEERS; i++) {
+        const Peer *peer = &server->peers[i];
+        if (!peer->fd) continue;
+        silenced &= setsockopt(peer->fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) == 0;
+    }
+    if (silenced) server->shun = server->break_all = true;
+    pthread_mutex_unlock(&server->lock);
+    return silenced;
 }
 
 void fake_server_leave(FakeServer *server, bool away) {

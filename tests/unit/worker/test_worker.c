@@ -291,6 +291,25 @@ static void test_cut_off(void **state) {
     finish(&bench);
 }
 
+/* The server's side is closed and the worker's was not told: 4 s all the same. */
+static void test_cut_off_unheard(void **state) {
+    (void)state;
+    Bench bench;
+    start(&bench);
+    offer(&bench, "job-0001", "sleep", "{\"mark\":8888}", 30000);
+    await_sleeps("8888", 1, PATIENCE_MS);
+    usleep(300000); /* nothing is under way */
+    int64_t begin_us = clock_mono_us();
+    bool vanished = fake_server_vanish(bench.server);
+    if (vanished) {
+        await_sleeps("8888", 0, 6000);
+        assert_in_range((clock_mono_us() - begin_us) / US_PER_MS, 2500, 4400);
+        fake_server_shun(bench.server, false);
+    }
+    finish(&bench);
+    if (!vanished) skip();
+}
+
 static void test_cut_off_and_back_in_time(void **state) {
     (void)state;
     Bench bench;
@@ -433,6 +452,7 @@ int main(void) {
         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_stopped_past_its_lease),
         cmocka_unit_test(test_cut_off),
+        cmocka_unit_test(test_cut_off_unheard),
         cmocka_unit_test(test_cut_off_and_back_in_time),
         cmocka_unit_test(test_server_is_down),
         cmocka_unit_test(test_server_is_down_then_mute),
