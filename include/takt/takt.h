@@ -114,7 +114,15 @@ takt_status takt_push_bulk(takt_client *client, takt_new_job *jobs, size_t count
                            takt_refused_fn *refused, void *context, size_t *ret_refused,
                            takt_error *error);
 
-/* ---- working ---- */
+/* ---- working ----
+ *
+ * A lease lasts its lease_ms (30 s) from when the last answered takt_beat() was *called*, and 5 s from
+ * when the server saw the last connection of the worker close. The library does not stop your jobs:
+ * stop them yourself when four fifths of that have passed without an answered beat. When a beat returns
+ * TAKT_ERR_UNAVAILABLE and no other client of the worker is connected, that is 4 s, counted from a second
+ * before the call returned (connections of a worker are probed every second), unless a beat is answered
+ * before. Beat in a thread that nothing else can hold up, with attempts = 1, so that you hear of it at
+ * once. The whole rule: "What a careful worker does" in docs/protocol.md. */
 
 /* One leased job. Lives as long as its batch. */
 typedef struct takt_job {
@@ -139,7 +147,9 @@ typedef struct takt_batch {
 
 /* Leases up to `max` (1–1000) jobs from the queues, waiting up to `wait_ms` (0–60000) for the
  * first. *ret_batch is never NULL on success, its count may be 0. Needs a worker_id. Beat at
- * least every third of the lease while you hold jobs. Free with takt_batch_free(). */
+ * least every third of the lease while you hold jobs. Don't start what comes when your lease has
+ * run out since the call. TAKT_ERR_UNAVAILABLE also when the process was stopped for so long that
+ * the jobs must be taken for lost: they run again elsewhere. Free with takt_batch_free(). */
 takt_status takt_fetch(takt_client *client, const char *const *queues, size_t queue_count, int max,
                        int64_t wait_ms, takt_batch **ret_batch, takt_error *error);
 void takt_batch_free(takt_batch *batch); /* accepts NULL */

@@ -124,6 +124,7 @@ static takt_status connect_once(takt_client *client, takt_error *error) {
     if (wire_open(&client->wire, &client->address, client->ca_file, deadline_us, &cause) != OK) {
         return client_fail_with(error, &cause);
     }
+    if (client->identity.wid.len > 0) wire_probe(&client->wire);
     session_init(&client->session, &client->identity);
     takt_status status = advance(client, deadline_us, &reply, error);
     if (status != TAKT_OK) disconnect(client);
@@ -192,6 +193,7 @@ static takt_status send_and_wait(takt_client *client, int64_t wait_ms, Reply *re
     Error cause = {0};
     drop_used(client);
     session_expect(&client->session);
+    client->sent_us = clock_mono_us();
     if (wire_write(&client->wire, client->request.data, client->request.len, deadline_us, &cause) !=
         OK) {
         return client_fail_with(error, &cause);

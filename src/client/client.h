@@ -25,6 +25,7 @@ struct takt_client {
     size_t input_len;
     size_t input_capacity;
     size_t input_used; /* of the reply handed out last */
+    int64_t sent_us;   /* when its request was sent */
 };
 
 /* What may be done about a connection that breaks after the request was sent. */

@@ -6,6 +6,8 @@
 #include "base/time.h"
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -41,6 +43,18 @@ static Err connect_one(Wire *wire, const struct addrinfo *info, int64_t deadline
     }
     if (status == 0) return OK;
     return error_set(error, ERR_UNAVAILABLE, "connecting: %s", strerror(errno));
+}
+
+void wire_probe(const Wire *wire) {
+    static const int options[][3] = {{SOL_SOCKET, SO_KEEPALIVE, 1},
+                                     {IPPROTO_TCP, TCP_KEEPIDLE, 1},
+                                     {IPPROTO_TCP, TCP_KEEPINTVL, 1},
+                                     {IPPROTO_TCP, TCP_KEEPCNT, 127}};
+    for (size_t i = 0; i < LENGTH(options); i++) {
+        /* without it a close is found later */
+        (void)setsockopt(wire->fd, options[i][0], options[i][1], &options[i][2],
+                         sizeof options[i][2]);
+    }
 }
 
 /* What the last operation waits for, or why it failed. */

@@ -19,6 +19,10 @@ Err wire_open(Wire *wire, const ServerAddress *address, const char *ca_file, int
               Error *error) must_check;
 void wire_close(Wire *wire);
 
+/* Asks every second whether the connection still stands, so that a close which was not announced is
+ * found; silence never ends it. */
+void wire_probe(const Wire *wire);
+
 /* All of it. */
 Err wire_write(Wire *wire, const char *bytes, size_t len, int64_t deadline_us, Error *error)
     must_check;

@@ -1,5 +1,7 @@
 /* Working on jobs: fetch, settle, extend. The one invariant: what is handed out is one block of
  * memory with a bound known from the reply's length. */
+#include "base/clock.h"
+#include "base/time.h"
 #include "client/client.h"
 #include "proto/messages.h"
 #include <stdio.h>
@@ -62,6 +64,17 @@ static takt_status read_jobs(Json array, size_t text_len, takt_batch **ret, takt
     return TAKT_OK;
 }
 
+/* The whole process may have been stopped between the answer and its reading. The server heard of
+ * this worker when it got the request, and handed the jobs out by the end of the wait. */
+static bool is_too_late(const takt_client *client, const takt_batch *batch, int64_t wait_ms) {
+    int64_t waited_ms = (clock_mono_us() - client->sent_us) / US_PER_MS;
+    for (size_t i = 0; i < batch->count; i++) {
+        int64_t lease_ms = batch->jobs[i].lease_ms;
+        if (lease_ms > 0 && waited_ms >= wait_ms + lease_ms * 4 / 5) return true;
+    }
+    return false;
+}
+
 takt_status takt_fetch(takt_client *client, const char *const *queues, size_t queue_count, int max,
                        int64_t wait_ms, takt_batch **ret_batch, takt_error *error) {
     takt_status status = need_worker(client, error);
@@ -93,7 +106,16 @@ takt_status takt_fetch(takt_client *client, const char *const *queues, size_t qu
     if (json_check(text, &root, &cause) != OK || root.kind != JSON_ARRAY) {
         return client_fail(error, TAKT_ERR_PROTOCOL, "the server's answer is no array of jobs");
     }
-    return read_jobs(root, text.len, ret_batch, error);
+    takt_batch *batch;
+    status = read_jobs(root, text.len, &batch, error);
+    if (status != TAKT_OK) return status;
+    if (is_too_late(client, batch, wait_ms)) {
+        free(batch);
+        return client_fail(error, TAKT_ERR_UNAVAILABLE,
+                           "the jobs were read so late that their lease may be over");
+    }
+    *ret_batch = batch;
+    return TAKT_OK;
 }
 
 void takt_batch_free(takt_batch *batch) {

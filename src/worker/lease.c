@@ -1,5 +1,5 @@
-/* Jobs in and leases kept. The one invariant: a lease counts from when the beat that was
- * answered was sent, never from when the answer came. */
+/* Jobs in and leases kept. The one invariant: nothing that came from the server is acted on before
+ * it was looked whether the lease has run out. */
 #include "base/clock.h"
 #include "base/time.h"
 #include "telemetry/log.h"
@@ -13,6 +13,36 @@ enum {
     BEAT_WAIT_MAX_MS = 10000,
     ANSWER_MS = 5000, /* beyond the wait that was asked for */
 };
+
+/* ---- the lease ---- */
+
+void lease_look(Worker *worker) {
+    if (!lease_clock_look(&worker->lease, clock_mono_us())) return;
+    if (worker->slot_count > 0) {
+        log_warn("worker.lease_over", kv_int("running", (int64_t)worker->slot_count));
+    }
+    slots_stop_all(worker, STOP_LEASE, 0);
+    if (link_is_busy(&worker->fetch)) link_break(&worker->fetch, "the lease ran out");
+}
+
+void lease_link_down(Worker *worker) {
+    const Link *links[] = {&worker->fetch, &worker->beat, &worker->report};
+    int64_t alive_us = 0;
+    lease_look(worker);
+    for (size_t i = 0; i < LENGTH(links); i++) {
+        if (links[i]->up) return;
+        if (links[i]->alive_us > alive_us) alive_us = links[i]->alive_us;
+    }
+    lease_clock_cut(&worker->lease, alive_us);
+    slots_set_lease(worker);
+}
+
+void lease_refused(void *owner, int64_t begun_us) {
+    Worker *worker = owner;
+    lease_look(worker);
+    lease_clock_refused(&worker->lease, begun_us);
+    slots_set_lease(worker);
+}
 
 /* ---- fetching ---- */
 
@@ -32,7 +62,9 @@ static void name_held(const Worker *worker, Arena *arena, TakeRequest *ret) {
 
 void lease_fetch(Worker *worker) {
     int64_t free_slots = worker->config->concurrency - (int64_t)worker->slot_count;
-    bool wanted = worker->phase == PHASE_RUNNING && free_slots > 0 && worker->renewed_us > 0;
+    lease_look(worker);
+    bool wanted =
+        worker->phase == PHASE_RUNNING && free_slots > 0 && lease_clock_holds(&worker->lease);
     if (!wanted || !link_is_open(&worker->fetch) || link_is_busy(&worker->fetch)) return;
     if (loop_timer_is_set(&worker->fetch_again)) return;
     cleanup(arena_done) Arena arena = {0};
@@ -42,6 +74,7 @@ void lease_fetch(Worker *worker) {
                            .wait_ms = FETCH_WAIT_MS,
                            .has_held = worker->fetch_fresh};
     if (worker->fetch_fresh) name_held(worker, &arena, &request);
+    worker->fetch_epoch = worker->lease.epoch;
     take_request_write(link_begin(&worker->fetch, STR("TFETCH")), &request);
     link_send(&worker->fetch, FETCH_WAIT_MS + ANSWER_MS);
 }
@@ -51,25 +84,41 @@ static void fetch_later(Worker *worker, const char *why) {
     loop_timer_after(&worker->fetch_again, FETCH_PAUSE_MS * US_PER_MS);
 }
 
+/* The leases of new jobs may be shorter than those before; false when they would be over by now. */
+static bool note_leases(Worker *worker, const WireJob *jobs, size_t count) {
+    int64_t before_ms = worker->lease.lease_ms;
+    for (size_t i = 0; i < count; i++) {
+        if (jobs[i].lease_ms > 0 && jobs[i].lease_ms < worker->lease.lease_ms) {
+            worker->lease.lease_ms = jobs[i].lease_ms;
+        }
+    }
+    /* the beat that is parked would come back too late for them */
+    if (worker->lease.lease_ms < before_ms) link_break(&worker->beat, "leases became shorter");
+    lease_look(worker);
+    return worker->fetch_epoch == worker->lease.epoch;
+}
+
 static void on_fetched(void *owner, const Reply *reply) {
     Worker *worker = owner;
     Arena arena = {0};
     WireJob *jobs;
     size_t count;
     Error error = {0};
+    lease_look(worker);
     if (reply->kind != REPLY_BULK) {
         error_set(&error, ERR_INVALID, "%.*s", reply->text.len > 200 ? 200 : (int)reply->text.len,
                   reply->text.ptr);
         fetch_later(worker, error.message);
     } else if (take_reply_parse(reply->text, &arena, &jobs, &count, &error) != OK) {
         fetch_later(worker, error.message);
+    } else if (!note_leases(worker, jobs, count)) {
+        /* Somebody else may have these jobs by now. They are not among those that the next
+         * connection names as held: where nobody has them, they run again. */
+        link_break(&worker->fetch, "the lease ran out while jobs were on their way");
     } else {
-        int64_t lease_ms = worker->lease_ms;
         worker->fetch_fresh = false;
         for (size_t i = 0; i < count; i++)
             slots_start(worker, &jobs[i]);
-        /* the beat that is parked would come back too late for them */
-        if (worker->lease_ms < lease_ms) link_break(&worker->beat, "leases became shorter");
     }
     arena_done(&arena);
     lease_fetch(worker);
@@ -82,6 +131,7 @@ static void on_fetch_open(void *owner) {
 
 static void on_fetch_down(void *owner) {
     Worker *worker = owner;
+    lease_link_down(worker);
     if (worker->fetch.refusal.err == ERR_DENIED && !worker->fetch.was_open) {
         worker_abort(worker, &worker->fetch.refusal);
     }
@@ -97,6 +147,10 @@ static int64_t resident_kb(void) {
     if (fscanf(file, "%*s %ld", &pages) != 1) pages = 0;
     fclose(file);
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+static void on_beat_down(void *owner) {
+    lease_link_down(owner);
 }
 
 /* The first beat on a connection asks to be answered at once: jobs are fetched once it is. */
@@ -136,6 +190,7 @@ static void on_beaten(void *owner, const Reply *reply) {
     Arena arena = {0};
     BeatReply answer = {0};
     Error error = {0};
+    lease_look(worker);
     if (reply->kind == REPLY_ERROR) {
         /* such as an unknown worker after the server forgot it: a new login makes it known */
         link_break(&worker->beat, "the server refuses the heartbeat");
@@ -146,19 +201,24 @@ static void on_beaten(void *owner, const Reply *reply) {
         arena_done(&arena);
         return;
     }
-    worker->renewed_us = worker->last_beat_us;
-    slots_extend(worker);
+    lease_clock_renew(&worker->lease, worker->last_beat_us);
+    slots_set_lease(worker);
     obey(worker, &answer);
     arena_done(&arena);
     lease_fetch(worker);
-    int64_t wait_ms = worker->lease_ms / 3;
+    int64_t wait_ms = worker->lease.lease_ms / 3;
     beat(worker, wait_ms < BEAT_WAIT_MAX_MS ? wait_ms : BEAT_WAIT_MAX_MS);
 }
 
 void lease_init(Worker *worker) {
-    static const LinkHandler fetch = {
-        .on_open = on_fetch_open, .on_reply = on_fetched, .on_down = on_fetch_down};
-    static const LinkHandler beats = {.on_open = on_beat_open, .on_reply = on_beaten};
+    static const LinkHandler fetch = {.on_open = on_fetch_open,
+                                      .on_reply = on_fetched,
+                                      .on_down = on_fetch_down,
+                                      .on_refused = lease_refused};
+    static const LinkHandler beats = {.on_open = on_beat_open,
+                                      .on_reply = on_beaten,
+                                      .on_down = on_beat_down,
+                                      .on_refused = lease_refused};
     loop_timer_init(&worker->fetch_again, worker->loop, fetch_again, worker);
     link_init(&worker->fetch, "fetch", worker->loop, worker->config, &worker->identity, &fetch,
               worker);

@@ -2,23 +2,28 @@
  * delivered. */
 #include "worker/link.h"
 
+#include "base/clock.h"
 #include "base/time.h"
 #include "telemetry/log.h"
 #include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
 #include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum {
-    HANDSHAKE_MS = 5000,
+    HANDSHAKE_MS = 5000, /* to connect to an address, and again to log in */
     REDIAL_FIRST_MS = 100,
     REDIAL_MOST_MS = 2000, /* so that a worker is back within 3 s of its server */
     INPUT_MAX = SESSION_REPLY_MAX + 65536,
+    PROBE_S = 1,
+    PROBES_MOST = 127,
 };
-
-static void dial(void *owner);
 
 static void plan_redial(Link *link) {
     if (link->finished) return;
@@ -62,6 +67,7 @@ static bool step(Link *link, Connection *connection) {
         connection_deadline(connection, 0);
         link->failures = 0;
         link->was_open = true;
+        link->up = true;
         link->refusal = (Error){0};
         link->handler->on_open(link->owner);
         return true;
@@ -90,11 +96,28 @@ static void on_end(Connection *connection, void *owner) {
     connection_close(connection);
 }
 
+/* When the last packet came from the other side. */
+static int64_t heard_us(int fd) {
+    struct tcp_info info = {0};
+    socklen_t len = sizeof info;
+    check(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0);
+    int64_t ago_ms = info.tcpi_last_ack_recv < info.tcpi_last_data_recv ? info.tcpi_last_ack_recv
+                                                                        : info.tcpi_last_data_recv;
+    return clock_mono_us() - ago_ms * US_PER_MS;
+}
+
+static void gone_down(Link *link, bool by_peer) {
+    if (link->up) link->alive_us = by_peer ? heard_us(link->fd) : clock_mono_us();
+    link->up = false;
+    if (link->fd >= 0) close(link->fd);
+    link->fd = -1;
+}
+
 static void on_close(Connection *connection, void *owner, ConnectionEnd why) {
     Link *link = owner;
-    (void)why;
     check(connection == link->connection);
     link->connection = NULL;
+    gone_down(link, why == CONNECTION_PEER || connection_has_ended(connection));
     if (link->failures == 0 && link->session.state != SESSION_BROKEN && !link->finished) {
         log_warn("worker.server_away", kv_text("link", link->name),
                  kv_text("server", link->address.host), kv_text("error", "connection lost"));
@@ -108,52 +131,172 @@ static void on_close(Connection *connection, void *owner, ConnectionEnd why) {
 static const ConnectionHandler HANDLER = {
     .on_data = on_data, .on_end = on_end, .on_deadline = on_deadline, .on_close = on_close};
 
-/* A socket that is connecting. The name is looked up with the system's blocking resolver: only
- * while there is no connection anyway. */
-static int connect_socket(const Link *link, Error *error) {
+/* ---- dialing ---- */
+
+static void dial_done(LinkDial *dial) {
+    if (dial->event) event_free(dial->event);
+    if (dial->fd >= 0) close(dial->fd);
+    if (dial->found) freeaddrinfo(dial->found);
+    *dial = (LinkDial){.fd = -1};
+}
+
+static void dial_on(Link *link);
+
+/* Probes at this pace find a close that was not announced, and tell the moment until which there was
+ * none. They never end a connection by their silence: it may come back within the lease. */
+static void set_keepalive(int fd) {
+    const struct {
+        int level;
+        int name;
+        int value;
+    } options[] = {{SOL_SOCKET, SO_KEEPALIVE, 1},
+                   {IPPROTO_TCP, TCP_KEEPIDLE, PROBE_S},
+                   {IPPROTO_TCP, TCP_KEEPINTVL, PROBE_S},
+                   {IPPROTO_TCP, TCP_KEEPCNT, PROBES_MOST}};
+    for (size_t i = 0; i < LENGTH(options); i++) {
+        int value = options[i].value;
+        check(setsockopt(fd, options[i].level, options[i].name, &value, sizeof value) == 0);
+    }
+}
+
+static void log_in(Link *link, int fd) {
+    bool own_password = link->address.password[0] != '\0';
+    link->identity.password =
+        own_password ? str_from(link->address.password) : link->config->password.text;
+    session_init(&link->session, &link->identity);
+    const ConnectionLimits limits = {.input_max = INPUT_MAX};
+    set_keepalive(fd);
+    link->connection = connection_adopt(link->loop, fd, &limits, &HANDLER, link);
+    connection_deadline(link->connection, HANDSHAKE_MS * US_PER_MS);
+}
+
+static void connected(Link *link) {
+    int fd = link->dial.fd;
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) {
+        error_set(&link->dial.error, ERR_UNAVAILABLE, "connecting: %s", strerror(errno));
+        link->dial.refused = false;
+        dial_on(link);
+        return;
+    }
+    link->fd = copy;
+    link->dial.fd = -1;
+    dial_done(&link->dial);
+    log_in(link, fd);
+}
+
+static void not_connected(LinkDial *dial, int error_number) {
+    /* on a system without IPv6 its addresses lead nowhere, and say nothing of the server */
+    if (error_number == EAFNOSUPPORT || error_number == EADDRNOTAVAIL) return;
+    if (error_number == ECONNREFUSED) {
+        dial->refusals++;
+    } else {
+        dial->refused = false;
+    }
+    error_set(&dial->error, ERR_UNAVAILABLE, "connecting: %s", strerror(error_number));
+}
+
+static void on_connect(evutil_socket_t fd, short what, void *owner) {
+    Link *link = owner;
+    int error_number = ETIMEDOUT;
+    socklen_t len = sizeof error_number;
+    if (what & EV_WRITE) getsockopt(fd, SOL_SOCKET, SO_ERROR, &error_number, &len);
+    if (error_number == 0) {
+        connected(link);
+        return;
+    }
+    not_connected(&link->dial, error_number);
+    dial_on(link);
+}
+
+/* false: it failed at once. */
+static bool connect_to(Link *link, const struct addrinfo *address) {
+    LinkDial *dial = &link->dial;
+    const struct timeval patience = {.tv_sec = HANDSHAKE_MS / 1000};
+    dial->fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (dial->fd < 0 ||
+        (connect(dial->fd, address->ai_addr, address->ai_addrlen) != 0 && errno != EINPROGRESS)) {
+        not_connected(dial, errno);
+        return false;
+    }
+    dial->event = event_new(loop_base(link->loop), dial->fd, EV_WRITE, on_connect, link);
+    check(dial->event && event_add(dial->event, &patience) == 0);
+    return true;
+}
+
+/* The name is looked up with the system's blocking resolver: only while there is no connection
+ * anyway. */
+static bool look_up(Link *link) {
+    const WorkerConfig *config = link->config;
+    LinkDial *dial = &link->dial;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC};
-    struct addrinfo *found = NULL;
-    int status = getaddrinfo(link->address.host, link->address.port, &hints, &found);
+    size_t server = ((size_t)link->failures + dial->servers_tried++) % config->url_count;
+    dial->address_count = dial->addresses_tried = 0;
+    if (dial->found) freeaddrinfo(dial->found);
+    dial->found = NULL;
+    if (server_address_parse(config->urls[server], &link->address, &dial->error) != OK) {
+        return false;
+    }
+    int status = getaddrinfo(link->address.host, link->address.port, &hints, &dial->found);
     if (status != 0) {
-        error_set(error, ERR_UNAVAILABLE, "looking up the server: %s", gai_strerror(status));
-        return -1;
+        error_set(&dial->error, ERR_UNAVAILABLE, "looking up the server: %s", gai_strerror(status));
+        dial->found = NULL;
+        return false;
     }
-    int64_t count = 0;
-    for (struct addrinfo *at = found; at; at = at->ai_next)
-        count++;
-    const struct addrinfo *chosen = found;
-    for (int64_t i = link->failures % count; i > 0; i--)
-        chosen = chosen->ai_next;
-    int fd = socket(chosen->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, chosen->ai_addr, chosen->ai_addrlen) != 0 && errno != EINPROGRESS) {
-        close(fd);
-        fd = -1;
+    for (const struct addrinfo *at = dial->found; at; at = at->ai_next)
+        dial->address_count++;
+    return true;
+}
+
+/* The addresses of a server in turn, beginning with another one in each round over the servers. */
+static const struct addrinfo *next_address(Link *link) {
+    LinkDial *dial = &link->dial;
+    size_t round = (size_t)link->failures / link->config->url_count;
+    size_t skipped = (round + dial->addresses_tried++) % dial->address_count;
+    const struct addrinfo *address = dial->found;
+    while (skipped-- > 0)
+        address = address->ai_next;
+    return address;
+}
+
+static void dial_over(Link *link) {
+    Error error = link->dial.error;
+    int64_t begun_us = link->dial.begun_us;
+    bool refused = link->dial.refused && link->dial.refusals > 0;
+    dial_done(&link->dial);
+    fail(link, &error);
+    if (refused && link->handler->on_refused) link->handler->on_refused(link->owner, begun_us);
+}
+
+/* To the next address, until one connects or is waited for. */
+static void dial_on(Link *link) {
+    LinkDial *dial = &link->dial;
+    for (;;) {
+        if (dial->event) event_free(dial->event);
+        if (dial->fd >= 0) close(dial->fd);
+        dial->event = NULL;
+        dial->fd = -1;
+        if (dial->addresses_tried < dial->address_count) {
+            if (connect_to(link, next_address(link))) return;
+        } else if (dial->servers_tried == link->config->url_count) {
+            dial_over(link);
+            return;
+        } else if (!look_up(link)) {
+            dial->refused = false;
+        }
     }
-    if (fd < 0) error_set(error, ERR_UNAVAILABLE, "connecting: %s", strerror(errno));
-    freeaddrinfo(found);
-    return fd;
 }
 
 static void dial(void *owner) {
     Link *link = owner;
-    const WorkerConfig *config = link->config;
-    Error error = {0};
-    Str url = config->urls[(size_t)link->failures % config->url_count];
-    int fd = -1;
-    if (server_address_parse(url, &link->address, &error) == OK) fd = connect_socket(link, &error);
-    if (fd < 0) {
-        fail(link, &error);
-        return;
-    }
-    bool own_password = link->address.password[0] != '\0';
-    link->identity.password =
-        own_password ? str_from(link->address.password) : config->password.text;
-    session_init(&link->session, &link->identity);
-    const ConnectionLimits limits = {.input_max = INPUT_MAX};
-    link->fd = fd;
-    link->connection = connection_adopt(link->loop, fd, &limits, &HANDLER, link);
-    connection_deadline(link->connection, HANDSHAKE_MS * US_PER_MS);
+    dial_done(&link->dial);
+    link->dial.begun_us = clock_mono_us();
+    link->dial.refused = true;
+    error_set(&link->dial.error, ERR_UNAVAILABLE, "connecting: no usable address");
+    dial_on(link);
 }
+
+/* ---- life ---- */
 
 void link_init(Link *link, const char *name, Loop *loop, const WorkerConfig *config,
                const SessionIdentity *identity, const LinkHandler *handler, void *owner) {
@@ -163,6 +306,7 @@ void link_init(Link *link, const char *name, Loop *loop, const WorkerConfig *con
                    .handler = handler,
                    .owner = owner,
                    .identity = *identity,
+                   .dial = {.fd = -1},
                    .fd = -1};
     link->session.state = SESSION_BROKEN;
     loop_timer_init(&link->redial, loop, dial, link);
@@ -172,8 +316,10 @@ void link_init(Link *link, const char *name, Loop *loop, const WorkerConfig *con
 void link_done(Link *link) {
     link->finished = true;
     loop_timer_cancel(&link->redial);
+    dial_done(&link->dial);
     if (link->connection) connection_free(link->connection);
     link->connection = NULL;
+    gone_down(link, /* by_peer= */ false);
 }
 
 bool link_is_open(const Link *link) {
@@ -207,9 +353,12 @@ void link_break(Link *link, const char *why) {
 void link_half_close(Link *link) {
     link->finished = true;
     loop_timer_cancel(&link->redial);
+    dial_done(&link->dial);
     /* The connection goes on reading; only our half is shut, which it neither sees nor needs to. */
     if (link->connection && link->session.state == SESSION_OPEN) {
         shutdown(link->fd, SHUT_WR);
+        if (link->up) link->alive_us = clock_mono_us();
+        link->up = false;
     } else if (link->connection) {
         connection_close(link->connection);
     }

@@ -119,7 +119,7 @@ static void send_order(const Reaper *reaper, const Order *order) {
     (void)written;
 }
 
-void reaper_extend(const Reaper *reaper, int64_t lease_us) {
+void reaper_set_lease(const Reaper *reaper, int64_t lease_us) {
     send_order(reaper, &(Order){.kind = ORDER_LEASE, .value = lease_us});
 }
 

@@ -77,8 +77,8 @@ typedef struct Report {
  * descriptors or memory for it. What goes wrong later comes as a report. */
 Err reaper_start(const ReaperPlan *plan, Reaper *ret, Error *error) must_check;
 
-/* Moves the time at which the reaper kills everything. */
-void reaper_extend(const Reaper *reaper, int64_t lease_us);
+/* Moves the time at which the reaper kills everything; once it is past that changes nothing. */
+void reaper_set_lease(const Reaper *reaper, int64_t lease_us);
 
 /* TERM, and KILL after `grace_ms` (0: at once). Only the first reason counts; a shorter grace
  * wins. */

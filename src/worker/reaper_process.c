@@ -113,7 +113,9 @@ static bool obey(Watch *watch) {
         if (len == 0) return false;
         if (len != (ssize_t)sizeof order) return len < 0 && (errno == EAGAIN || errno == EINTR);
         if (order.kind == ORDER_LEASE) {
-            watch->lease_us = order.value;
+            /* stopped and continued together with the worker, it may hear of a new lease before it
+             * has acted on the end of the old one */
+            if (clock_mono_us() < watch->lease_us) watch->lease_us = order.value;
         } else {
             stop_command(watch, order.reason, order.value);
         }

@@ -133,6 +133,7 @@ static void put_off(Worker *worker, Str why) {
 
 static void on_reply(void *owner, const Reply *reply) {
     Worker *worker = owner;
+    lease_look(worker);
     switch (worker->sent) {
     case SENT_NOTHING:
     case SENT_PROGRESS: break;
@@ -167,11 +168,12 @@ static void on_down(void *owner) {
     list_each(&worker->slots, node) container_of(node, Slot, node)->in_report = false;
     worker->sent = SENT_NOTHING;
     worker->sent_slot = NULL;
+    lease_link_down(worker);
 }
 
 void report_init(Worker *worker) {
     static const LinkHandler handler = {
-        .on_open = on_open, .on_reply = on_reply, .on_down = on_down};
+        .on_open = on_open, .on_reply = on_reply, .on_down = on_down, .on_refused = lease_refused};
     link_init(&worker->report, "report", worker->loop, worker->config, &worker->identity, &handler,
               worker);
 }

@@ -271,10 +271,10 @@ void run_abandon_output(Run *run) {
     close_stream(run, RUN_PROGRESS);
 }
 
-void run_extend(Run *run, int64_t lease_us) {
-    if (lease_us <= run->lease_us) return;
+void run_set_lease(Run *run, int64_t lease_us) {
+    if (lease_us == run->lease_us) return;
     run->lease_us = lease_us;
-    reaper_extend(&run->reaper, lease_us);
+    reaper_set_lease(&run->reaper, lease_us);
 }
 
 void run_stop(Run *run, StopReason reason, int64_t grace_ms) {

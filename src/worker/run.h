@@ -55,7 +55,8 @@ void run_read(Run *run, RunStream stream, char *scratch, size_t size);
 bool run_has_ended(const Run *run);
 void run_abandon_output(Run *run);
 
-void run_extend(Run *run, int64_t lease_us);
+/* Moves the end of its lease, either way; one that is past stays past. */
+void run_set_lease(Run *run, int64_t lease_us);
 void run_stop(Run *run, StopReason reason, int64_t grace_ms);
 
 /* The outcome to report, in the run's arena. Only once it has ended. */

@@ -60,8 +60,7 @@ static void set_failure(Outcome *outcome, Str type, Str message) {
     outcome->error_message = message;
 }
 
-static void describe_stop(Run *run, Outcome *outcome) {
-    Arena *arena = &run->arena;
+static void describe_stop(const Run *run, Outcome *outcome) {
     switch (run->end.reason) {
     case STOP_NONE: break;
     case STOP_TIMEOUT:
@@ -73,10 +72,8 @@ static void describe_stop(Run *run, Outcome *outcome) {
         break;
     case STOP_LEASE:
         set_failure(outcome, STR("lease-lost"),
-                    arena_format(arena,
-                                 "the server could not be reached for %lld ms, so the "
-                                 "command was ended before its lease was",
-                                 (long long)run->lease_ms));
+                    STR("the server could not be reached in time, so the command was ended before "
+                        "its lease was"));
         break;
     case STOP_SHUTDOWN:
         set_failure(outcome, STR("shutdown"), STR("the worker was stopped while it ran"));

@@ -12,12 +12,6 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
-enum { LEASE_MARGIN_FIFTHS = 4 }; /* of five: when everything must be gone */
-
-int64_t slots_lease_us(const Worker *worker, int64_t lease_ms) {
-    return worker->renewed_us + lease_ms * US_PER_MS * LEASE_MARGIN_FIFTHS / 5;
-}
-
 static void unwatch(Slot *slot, RunStream stream) {
     if (slot->events[stream]) event_free(slot->events[stream]);
     slot->events[stream] = NULL;
@@ -78,9 +72,9 @@ void slots_start(Worker *worker, const WireJob *job) {
     Slot *slot = alloc_zero(1, sizeof *slot);
     slot->worker = worker;
     WireJob leased = *job;
-    if (leased.lease_ms <= 0) leased.lease_ms = worker->lease_ms;
-    if (leased.lease_ms < worker->lease_ms) worker->lease_ms = leased.lease_ms;
-    slot->run = run_new(&leased, worker->config, slots_lease_us(worker, leased.lease_ms));
+    if (leased.lease_ms <= 0) leased.lease_ms = worker->lease.lease_ms;
+    int64_t lease_us = lease_clock_end_us(&worker->lease, leased.lease_ms);
+    slot->run = run_new(&leased, worker->config, lease_us);
     list_append(&worker->slots, &slot->node);
     worker->slot_count++;
     const Run *run = slot->run;
@@ -122,10 +116,10 @@ void slots_stop_all(Worker *worker, StopReason reason, int64_t grace_ms) {
     list_each(&worker->slots, node) stop(container_of(node, Slot, node), reason, grace_ms);
 }
 
-void slots_extend(Worker *worker) {
+void slots_set_lease(Worker *worker) {
     list_each(&worker->slots, node) {
         Run *run = container_of(node, Slot, node)->run;
-        run_extend(run, slots_lease_us(worker, run->lease_ms));
+        run_set_lease(run, lease_clock_end_us(&worker->lease, run->lease_ms));
     }
 }
 

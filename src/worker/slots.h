@@ -1,12 +1,13 @@
 /* The running worker: its links, its slots and what it knows of its leases. Private to this folder.
  *
  * worker.c    life: start, signals, drain, end
- * lease.c     the fetch and the beat link: jobs and cancels in, leases kept
+ * lease.c     the fetch and the beat link: jobs and cancels in, leases kept by lease_clock.h
  * slots.c     the jobs that run: descriptors on the loop, stops, strays
  * report.c    the report link: output, progress and outcomes out */
 #pragma once
 
 #include "base/list.h"
+#include "worker/lease_clock.h"
 #include "worker/link.h"
 #include "worker/run.h"
 
@@ -46,9 +47,9 @@ typedef struct Worker {
     LoopTimer fetch_again;
     LoopTimer drain;
     LoopTimer half_closed;
+    LeaseClock lease;
     int64_t last_beat_us; /* when the BEAT under way was sent */
-    int64_t renewed_us;   /* when the last answered BEAT was sent; 0: none */
-    int64_t lease_ms;     /* the shortest seen */
+    int64_t fetch_epoch;  /* of the lease when the TFETCH under way was sent */
     ReportCommand sent;
     size_t sent_log_len;
     struct Slot *sent_slot; /* of SENT_LOG and SENT_PROGRESS; NULL when it is gone */
@@ -62,19 +63,25 @@ typedef struct Worker {
 void slots_start(Worker *worker, const WireJob *job);
 void slots_cancel(Worker *worker, Str jid);
 void slots_stop_all(Worker *worker, StopReason reason, int64_t grace_ms);
-void slots_extend(Worker *worker);
+/* Tells all of them how long the lease is now. */
+void slots_set_lease(Worker *worker);
 /* Lets a slot go once its outcome is settled. */
 void slots_remove(Worker *worker, Slot *slot);
 /* Reaps what has ended, and kills what a killed reaper left to us. */
 void slots_reap(Worker *worker);
-/* Microseconds at which everything under this lease must be gone. */
-int64_t slots_lease_us(const Worker *worker, int64_t lease_ms);
 
 /* ---- lease.c ---- */
 
 void lease_init(Worker *worker);
 /* Fetches when there is a free slot and nothing speaks against it. */
 void lease_fetch(Worker *worker);
+/* Stops everything when the lease has run out. To be called before anything that came from the
+ * server is acted on. */
+void lease_look(Worker *worker);
+/* A link went down; with the last of them the lease is cut. */
+void lease_link_down(Worker *worker);
+/* on_refused of all links. */
+void lease_refused(void *worker, int64_t begun_us);
 
 /* ---- report.c ---- */
 

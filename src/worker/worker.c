@@ -127,6 +127,7 @@ void worker_abort(Worker *worker, const Error *error) {
 static void tick(void *owner) {
     Worker *worker = owner;
     int64_t now_us = loop_now_us(worker->loop);
+    lease_look(worker);
     list_each(&worker->slots, node) {
         Slot *slot = container_of(node, Slot, node);
         if (slot->ended_us && now_us - slot->ended_us > OUTPUT_HELD_MS * US_PER_MS &&
@@ -163,6 +164,7 @@ void worker_drain(Worker *worker) {
     worker->phase = PHASE_DRAINING;
     log_info("worker.draining", kv_int("running", (int64_t)worker->slot_count));
     link_half_close(&worker->fetch);
+    lease_link_down(worker);
     loop_timer_after(&worker->half_closed, HALF_CLOSED_MS * US_PER_MS);
     loop_timer_after(&worker->drain, worker->config->drain_timeout_ms * US_PER_MS);
     worker_check_done(worker);
@@ -230,7 +232,7 @@ static void shut_down(Worker *worker) {
 
 Err worker_run(const WorkerConfig *config, Error *error) {
     TRY(worker_config_check(config, error));
-    Worker worker = {.config = config, .loop = loop_new(), .lease_ms = LEASE_DEFAULT_MS};
+    Worker worker = {.config = config, .loop = loop_new(), .lease = {.lease_ms = LEASE_DEFAULT_MS}};
     list_init(&worker.slots);
     loop_timer_init(&worker.tick, worker.loop, tick, &worker);
     loop_timer_init(&worker.drain, worker.loop, on_drain_over, &worker);

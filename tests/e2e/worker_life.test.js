@@ -3,6 +3,7 @@ const { test, before, after } = require("node:test");
 const assert = require("node:assert/strict");
 const { Takt } = require("./lib/takt");
 const { processesWith, isAlive } = require("./lib/process");
+const { Proxy } = require("./lib/proxy");
 const { sleep, until, unique } = require("./lib/wait");
 
 const length = (i) => `${3700 + i}.${process.pid}${Date.now() % 1000}`;
@@ -76,6 +77,45 @@ test("a worker that is started before its node waits for it, and survives its re
   const job = await other.api.reaches(id, ["succeeded", "dead"], 15000);
   assert.deepEqual([job.state, job.attempt, job.lost], ["succeeded", 1, 0], "a restart of the node restarts no job");
   await other.end();
+});
+
+test("connections that are reset on both sides: the command is gone before the job runs elsewhere, within 7 s", async () => {
+  const [queue, marker] = [unique("cut"), length(4)];
+  const proxy = await Proxy.start(takt.port);
+  const first = takt.startWorker({ types: { nap: { exec: ["sleep", marker] } }, queues: [queue], url: proxy.url });
+  const { id } = await api.submit({ type: "nap", queue });
+  await until("it runs", () => processesWith(`sleep ${marker}`).length > 0);
+  const count = ["sh", "-c", `pgrep -c -x -f 'sleep ${marker}' || true`];
+  const second = takt.startWorker({ types: { nap: { exec: count } }, queues: [queue] });
+  await until("the other is there", async () => (await api.get("/v1/workers")).body.items.some((item) => item.pid === second.pid));
+  const begun = Date.now();
+  proxy.shun();
+  await sleep(2500);
+  assert.equal(processesWith(`sleep ${marker}`).length, 1, "it may be back in time");
+  const job = await api.reaches(id, "succeeded", 10000);
+  assert.ok(Date.now() - begun <= 7000, `${Date.now() - begun} ms`);
+  assert.deepEqual([job.attempt, job.lost, job.result], [2, 1, 0]);
+  second.kill("SIGKILL");
+  proxy.welcome();
+  const { id: next } = await api.submit({ type: "nap", queue });
+  await until("the first works again", async () => (await api.job(next)).state === "running" && processesWith(`sleep ${marker}`).length > 0);
+  first.kill("SIGKILL");
+  proxy.stop();
+});
+
+test("connections that are reset and come back at once: the job goes on", async () => {
+  const queue = unique("blip");
+  const proxy = await Proxy.start(takt.port);
+  const worker = takt.startWorker({ types: { nap: { exec: ["sleep", "6"] } }, queues: [queue], url: proxy.url });
+  const { id } = await api.submit({ type: "nap", queue });
+  await api.reaches(id, "running");
+  proxy.shun();
+  await sleep(800);
+  proxy.welcome();
+  const job = await api.reaches(id, ["succeeded", "dead", "retrying"], 15000);
+  assert.deepEqual([job.state, job.attempt, job.lost], ["succeeded", 1, 0]);
+  worker.kill("SIGKILL");
+  proxy.stop();
 });
 
 test("takt serve with worker.concurrency runs jobs by a worker of its own; kill -9 of the node ends it", async () => {

@@ -1,8 +1,10 @@
 // What has to wait for leases of 30 s and more: silent workers, plain and opted in, stopped ones; expired tokens.
 const { test, before, after } = require("node:test");
 const assert = require("node:assert/strict");
+const fs = require("node:fs");
+const path = require("node:path");
 const { Takt } = require("../lib/takt");
-const { processesWith } = require("../lib/process");
+const { processesWith, temporaryDirectory } = require("../lib/process");
 const { newJid } = require("../lib/wire");
 const { sleep, until, unique } = require("../lib/wait");
 
@@ -63,6 +65,41 @@ test("SIGSTOP of a worker past its lease: the job runs elsewhere, its late resul
   await until("its command is gone", () => processesWith(marker).length === 0, 3000);
   await sleep(2000);
   assert.deepEqual([(await api.job(id)).state, (await api.job(id)).result], ["succeeded", 2]);
+});
+
+test("SIGSTOP of an idle worker past its lease: the job that waits in its socket is not run when it goes on", async () => {
+  const queue = unique("late");
+  const file = path.join(temporaryDirectory(), "runs");
+  const worker = (name) => takt.startWorker({ types: { mark: { exec: ["sh", "-c", `echo ${name} >> ${file}`] } }, queues: [queue] });
+  const first = worker("first");
+  const here = async () => (await api.get("/v1/workers")).body.items.find((item) => item.pid === first.pid);
+  await until("it is there", here);
+  await sleep(500); // its TFETCH is parked
+  first.kill("SIGSTOP");
+  const { id } = await api.submit({ type: "mark", queue });
+  await until("it is leased", async () => (await api.job(id)).state === "running");
+  const second = worker("second");
+  const job = await api.reaches(id, "succeeded", 36000);
+  assert.deepEqual([job.attempt, job.lost], [2, 1]);
+  second.kill("SIGKILL");
+  first.kill("SIGCONT");
+  const { id: next } = await api.submit({ type: "mark", queue });
+  assert.equal((await api.reaches(next, "succeeded", 5000)).attempt, 1);
+  assert.deepEqual(fs.readFileSync(file, "utf8").trim().split("\n"), ["second", "first"]);
+});
+
+test("a node that is down for longer than a lease restarts no job", async () => {
+  const node = await Takt.start();
+  const queue = unique("outage");
+  node.startWorker({ types: { nap: { exec: ["sleep", "{args.s}"] } }, queues: [queue] });
+  const { id } = await node.api.submit({ type: "nap", queue, args: { s: 45 } });
+  await node.api.reaches(id, "running");
+  await node.kill();
+  await sleep(36000);
+  await node.up();
+  const job = await node.api.reaches(id, ["succeeded", "dead", "retrying"], 20000);
+  assert.deepEqual([job.state, job.attempt, job.lost], ["succeeded", 1, 0]);
+  await node.end();
 });
 
 test("a token expires, with a minute for clocks that differ, and says so", async () => {

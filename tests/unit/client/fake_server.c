@@ -11,6 +11,7 @@
 #include "proto/reply.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -52,6 +53,8 @@ struct FakeServer {
     char answer[256];
     bool mute;
     bool break_all;
+    bool shun;
+    bool away;
 };
 
 static void peer_close(Peer *peer) {
@@ -233,6 +236,39 @@ static void read_peer(FakeServer *server, Peer *peer) {
     }
 }
 
+static void listen_on(FakeServer *server) {
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)server->port),
+                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof address;
+    int on = 1;
+    server->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    check(setsockopt(server->listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
+    check(bind(server->listener, (struct sockaddr *)&address, sizeof address) == 0);
+    check(listen(server->listener, 16) == 0);
+    check(getsockname(server->listener, (struct sockaddr *)&address, &len) == 0);
+    server->port = ntohs(address.sin_port);
+}
+
+static void come_and_go(FakeServer *server) {
+    if (server->away && server->listener >= 0) {
+        shutdown(server->listener, SHUT_RDWR); /* the forked worker holds a copy */
+        close(server->listener);
+        server->listener = -1;
+    } else if (!server->away && server->listener < 0) {
+        listen_on(server);
+    }
+}
+
+static void welcome(FakeServer *server) {
+    int fd = accept(server->listener, NULL, NULL);
+    if (fd >= 0 && server->shun) {
+        close(fd);
+    } else if (fd >= 0) {
+        greet(server, fd);
+    }
+}
+
 static void turn(FakeServer *server) {
     struct pollfd pollers[PEERS + 1];
     for (size_t i = 0; i < PEERS; i++) {
@@ -249,7 +285,8 @@ static void turn(FakeServer *server) {
         if (peer->fd && !server->mute) answer_parked(server, peer);
     }
     server->break_all = false;
-    if (pollers[PEERS].revents) greet(server, accept(server->listener, NULL, NULL));
+    if (pollers[PEERS].revents && !server->away) welcome(server);
+    come_and_go(server);
     pthread_mutex_unlock(&server->lock);
 }
 
@@ -273,14 +310,7 @@ FakeServer *fake_server_new(const char *password) {
         server->challenge = challenge_make(12345, UINT64_C(0x123456789abcdef));
         memcpy(server->password, password, strlen(password) + 1);
     }
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-    socklen_t len = sizeof address;
-    server->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    check(bind(server->listener, (struct sockaddr *)&address, sizeof address) == 0);
-    check(listen(server->listener, 16) == 0);
-    check(getsockname(server->listener, (struct sockaddr *)&address, &len) == 0);
-    server->port = ntohs(address.sin_port);
+    listen_on(server);
     return server;
 }
 
@@ -299,7 +329,7 @@ void fake_server_free(FakeServer *server) {
     }
     for (size_t i = 0; i < server->offer_count; i++)
         free(server->offers[i]);
-    close(server->listener);
+    if (server->listener >= 0) close(server->listener);
     buf_done(&server->transcript);
     pthread_mutex_destroy(&server->lock);
     free(server);
@@ -353,6 +383,32 @@ void fake_server_mute(FakeServer *server, bool mute) {
 void fake_server_break(FakeServer *server) {
     pthread_mutex_lock(&server->lock);
     server->break_all = true;
+    pthread_mutex_unlock(&server->lock);
+}
+
+void fake_server_shun(FakeServer *server, bool shun) {
+    pthread_mutex_lock(&server->lock);
+    server->shun = server->break_all = shun;
+    pthread_mutex_unlock(&server->lock);
+}
+
+bool fake_server_vanish(FakeServer *server) {
+    bool silenced = true;
+    int on = TCP_REPAIR_ON; /* a socket that is closed in this mode sends nothing */
+    pthread_mutex_lock(&server->lock);
+    for (size_t i = 0; i < PEERS; i++) {
+        const Peer *peer = &server->peers[i];
+        if (!peer->fd) continue;
+        silenced &= setsockopt(peer->fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof on) == 0;
+    }
+    if (silenced) server->shun = server->break_all = true;
+    pthread_mutex_unlock(&server->lock);
+    return silenced;
+}
+
+void fake_server_leave(FakeServer *server, bool away) {
+    pthread_mutex_lock(&server->lock);
+    server->away = server->break_all = away;
     pthread_mutex_unlock(&server->lock);
 }
 

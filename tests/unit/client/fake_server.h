@@ -27,6 +27,12 @@ void fake_server_judge(FakeServer *server, const char *verdict);
 void fake_server_mute(FakeServer *server, bool mute);
 /* Closes all connections; new ones are welcome. */
 void fake_server_break(FakeServer *server);
+/* Closes all connections, and new ones as soon as they stand. */
+void fake_server_shun(FakeServer *server, bool shun);
+/* The same without a word to the other side of what stands. false: that needs a right of root. */
+bool fake_server_vanish(FakeServer *server);
+/* Closes all connections and listens no more: new ones are refused. Listens again on false. */
+void fake_server_leave(FakeServer *server, bool away);
 /* The next command is not answered: its connection is closed. */
 void fake_server_break_at(FakeServer *server, const char *verb);
 /* Answers this verb with these bytes, once. */

@@ -4,10 +4,13 @@
 #include "client/address.h"
 #include "fake_server.h"
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -168,6 +171,38 @@ static void test_work(void **state) {
     pair_done(&pair);
 }
 
+/* As a process of its own, which can be stopped: exits with the status. */
+static _Noreturn void fetch_once(int port, int64_t wait_ms) {
+    char url[64];
+    const char *queues[] = {"q"};
+    snprintf(url, sizeof url, "tcp://127.0.0.1:%d", port);
+    const takt_options options = {.url = url, .worker_id = "w1"};
+    takt_client *client;
+    takt_batch *batch;
+    takt_status status = takt_connect(&options, &client, NULL);
+    if (status == TAKT_OK) status = takt_fetch(client, queues, 1, 1, wait_ms, &batch, NULL);
+    _exit((int)status);
+}
+
+static void test_jobs_that_are_read_too_late(void **state) {
+    (void)state;
+    FakeServer *server = fake_server_new(NULL);
+    pid_t child = fork();
+    if (child == 0) fetch_once(fake_server_port(server), 400);
+    fake_server_start(server);
+    assert_true(fake_server_saw(server, "TFETCH", 5000));
+    kill(child, SIGSTOP);
+    fake_server_offer(server,
+                      "{\"jid\":\"job-00001\",\"jobtype\":\"t\",\"queue\":\"q\",\"args\":[],"
+                      "\"fence\":7,\"lease_ms\":500,\"attempt\":1}");
+    usleep(1000000);
+    kill(child, SIGCONT);
+    int ended;
+    assert_int_equal(waitpid(child, &ended, 0), child);
+    assert_int_equal(WEXITSTATUS(ended), TAKT_ERR_UNAVAILABLE);
+    fake_server_free(server);
+}
+
 static void test_beat(void **state) {
     (void)state;
     Pair pair;
@@ -247,13 +282,10 @@ static void test_addresses(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_push),
-        cmocka_unit_test(test_push_refusals),
-        cmocka_unit_test(test_push_bulk),
-        cmocka_unit_test(test_work),
-        cmocka_unit_test(test_beat),
-        cmocka_unit_test(test_connect_failures),
+        cmocka_unit_test(test_addresses),     cmocka_unit_test(test_push),
+        cmocka_unit_test(test_push_refusals), cmocka_unit_test(test_push_bulk),
+        cmocka_unit_test(test_work),          cmocka_unit_test(test_jobs_that_are_read_too_late),
+        cmocka_unit_test(test_beat),          cmocka_unit_test(test_connect_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

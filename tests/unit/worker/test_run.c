@@ -301,11 +301,44 @@ static void test_lease_runs_out(void **state) {
     WireJob job = make_job(STR("script"), STR("[]"));
     Run *run = run_new(&job, &bench.config, in_ms(500));
     await_marked("7773", 2);
-    run_extend(run, in_ms(1500));
+    run_set_lease(run, in_ms(1500));
     pump(run, in_ms(800));
     assert_false(run_has_ended(run));
     /* nobody reads, extends or asks: as under SIGSTOP */
     await_none_marked("7773", 2500);
+    pump(run, 0);
+    assert_string_equal(run_outcome(run).error_type.ptr, "lease-lost");
+    run_free(run);
+}
+
+/* Worker and reaper stopped together, as with their machine: the worker may renew the lease before the
+ * reaper has seen that it was over. */
+static void test_lease_that_ran_out_stays_over(void **state) {
+    (void)state;
+    Bench bench;
+    bench_init(&bench, "sleep 7776");
+    WireJob job = make_job(STR("script"), STR("[]"));
+    Run *run = run_new(&job, &bench.config, in_ms(700));
+    await_marked("7776", 1);
+    kill(run->reaper.pid, SIGSTOP);
+    usleep(900000);
+    run_set_lease(run, in_ms(20000));
+    kill(run->reaper.pid, SIGCONT);
+    await_none_marked("7776", 1000);
+    pump(run, 0);
+    assert_string_equal(run_outcome(run).error_type.ptr, "lease-lost");
+    run_free(run);
+}
+
+static void test_lease_is_cut(void **state) {
+    (void)state;
+    Bench bench;
+    bench_init(&bench, "sleep 7777");
+    WireJob job = make_job(STR("script"), STR("[]"));
+    Run *run = run_new(&job, &bench.config, in_ms(30000));
+    await_marked("7777", 1);
+    run_set_lease(run, in_ms(200));
+    await_none_marked("7777", 1000);
     pump(run, 0);
     assert_string_equal(run_outcome(run).error_type.ptr, "lease-lost");
     run_free(run);
@@ -390,6 +423,8 @@ int main(void) {
         cmocka_unit_test(test_stops),
         cmocka_unit_test(test_timeout),
         cmocka_unit_test(test_lease_runs_out),
+        cmocka_unit_test(test_lease_that_ran_out_stays_over),
+        cmocka_unit_test(test_lease_is_cut),
         cmocka_unit_test(test_killed_worker),
         cmocka_unit_test(test_killed_reaper),
         cmocka_unit_test(test_flood),

@@ -275,6 +275,113 @@ static void test_stopped_past_its_lease(void **state) {
     finish(&bench);
 }
 
+/* The server still has the jobs of this session for 5 s; it is not down, so that is all there is. */
+static void test_cut_off(void **state) {
+    (void)state;
+    Bench bench;
+    start(&bench);
+    offer(&bench, "job-0001", "sleep", "{\"mark\":8886}", 30000);
+    await_sleeps("8886", 1, PATIENCE_MS);
+    fake_server_shun(bench.server, true);
+    usleep(2500000);
+    assert_int_equal(count_sleeps("8886"), 1);
+    await_sleeps("8886", 0, 1900);
+    fake_server_shun(bench.server, false);
+    assert_saw(&bench, "\"error\":{\"type\":\"lease-lost\"");
+    finish(&bench);
+}
+
+/* The server's side is closed and the worker's was not told: 4 s all the same. */
+static void test_cut_off_unheard(void **state) {
+    (void)state;
+    Bench bench;
+    start(&bench);
+    offer(&bench, "job-0001", "sleep", "{\"mark\":8888}", 30000);
+    await_sleeps("8888", 1, PATIENCE_MS);
+    usleep(300000); /* nothing is under way */
+    int64_t begin_us = clock_mono_us();
+    bool vanished = fake_server_vanish(bench.server);
+    if (vanished) {
+        await_sleeps("8888", 0, 6000);
+        assert_in_range((clock_mono_us() - begin_us) / US_PER_MS, 2500, 4400);
+        fake_server_shun(bench.server, false);
+    }
+    finish(&bench);
+    if (!vanished) skip();
+}
+
+static void test_cut_off_and_back_in_time(void **state) {
+    (void)state;
+    Bench bench;
+    start(&bench);
+    offer(&bench, "job-0001", "sleep", "{\"mark\":\"5.111\"}", 30000);
+    await_sleeps("5.111", 1, PATIENCE_MS);
+    fake_server_shun(bench.server, true);
+    usleep(1000000);
+    fake_server_shun(bench.server, false);
+    assert_true(
+        fake_server_saw(bench.server, "\"jid\":\"job-0001\",\"fence\":7,\"result\":null", 9000));
+    finish(&bench);
+}
+
+/* Where nothing listens there is nobody who could give the job away: not even a whole lease ends it. */
+static void test_server_is_down(void **state) {
+    (void)state;
+    Bench bench;
+    start(&bench);
+    offer(&bench, "job-0001", "sleep", "{\"mark\":\"6.222\"}", 4000);
+    await_sleeps("6.222", 1, PATIENCE_MS);
+    fake_server_leave(bench.server, true);
+    usleep(4500000);
+    assert_int_equal(count_sleeps("6.222"), 1);
+    fake_server_leave(bench.server, false);
+    assert_true(
+        fake_server_saw(bench.server, "\"jid\":\"job-0001\",\"fence\":7,\"result\":null", 9000));
+    finish(&bench);
+}
+
+/* Refusals end with a listener that does not answer: the lease then goes on for what the last of them
+ * was worth. */
+static void test_server_is_down_then_mute(void **state) {
+    (void)state;
+    Bench bench;
+    start(&bench);
+    offer(&bench, "job-0001", "sleep", "{\"mark\":8887}", 1500);
+    await_sleeps("8887", 1, PATIENCE_MS);
+    fake_server_leave(bench.server, true);
+    usleep(500000);
+    fake_server_mute(bench.server, true);
+    fake_server_leave(bench.server, false);
+    await_sleeps("8887", 0, 1500);
+    fake_server_mute(bench.server, false);
+    fake_server_break(bench.server);
+    assert_saw(&bench, "\"error\":{\"type\":\"lease-lost\"");
+    finish(&bench);
+}
+
+/* The answer to a TFETCH waits in the socket of a stopped worker until its lease is over. */
+static void test_late_jobs_are_not_run(void **state) {
+    (void)state;
+    Bench bench;
+    start(&bench);
+    offer(&bench, "job-0001", "result", "1", 1000);
+    assert_saw(&bench, "\"jid\":\"job-0001\",\"fence\":7,\"result\":1");
+    usleep(300000); /* the next TFETCH is parked, and the next BEAT */
+    kill(bench.worker, SIGSTOP);
+    offer(&bench, "job-0002", "result", "2", 1000);
+    usleep(1200000);
+    int named = fake_server_count(bench.server, "\"held\":[]");
+    kill(bench.worker, SIGCONT);
+    int64_t limit_us = clock_mono_us() + PATIENCE_MS * US_PER_MS;
+    while (fake_server_count(bench.server, "\"held\":[]") == named && clock_mono_us() < limit_us)
+        usleep(10000);
+    assert_int_equal(fake_server_count(bench.server, "\"held\":[]"), named + 1);
+    assert_int_equal(fake_server_count(bench.server, "job-0002"), 0);
+    offer(&bench, "job-0003", "result", "3", 1000);
+    assert_saw(&bench, "\"jid\":\"job-0003\",\"fence\":7,\"result\":3");
+    finish(&bench);
+}
+
 static void test_stale_log_ends_job(void **state) {
     (void)state;
     Bench bench;
@@ -344,6 +451,12 @@ int main(void) {
         cmocka_unit_test(test_lease_is_kept),
         cmocka_unit_test(test_killed),
         cmocka_unit_test(test_stopped_past_its_lease),
+        cmocka_unit_test(test_cut_off),
+        cmocka_unit_test(test_cut_off_unheard),
+        cmocka_unit_test(test_cut_off_and_back_in_time),
+        cmocka_unit_test(test_server_is_down),
+        cmocka_unit_test(test_server_is_down_then_mute),
+        cmocka_unit_test(test_late_jobs_are_not_run),
         cmocka_unit_test(test_stale_log_ends_job),
         cmocka_unit_test(test_refused),
     };
