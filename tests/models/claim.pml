@@ -256,6 +256,7 @@ proctype Node(byte w) {
      !worker[w].fresh)
 #define TAKE(j)                                                                                    \
     d_step { MAY_TAKE(j) -> ready[j] = 0; taken[j] = 1; claim[w].at = TOOK; claim_job[w] = j }
+#define UNDELIVERABLE(w) (worker[w].at == KILLED || claim[w].late)
 end:
     do
     :: TAKE(0)
@@ -304,8 +305,8 @@ end:
             worker[w].survives = claim[w].survives;
             claim_end(w)
         }
-    :: d_step { claim[w].at == ANSWERS && (worker[w].at == KILLED || claim[w].late) -> claim[w].at = UNDOES }
-    :: d_step { claim[w].at == ANSWERS && (worker[w].at == KILLED || claim[w].late) -> claim_end(w) }
+    :: d_step { claim[w].at == ANSWERS && UNDELIVERABLE(w) -> claim[w].at = UNDOES }
+    :: d_step { claim[w].at == ANSWERS && UNDELIVERABLE(w) -> claim_end(w) }
     :: d_step { claim[w].at == ANSWERS && worker[w].at == FREE && !claim[w].late && faults > 0 ->
             /* it hung up, but lives */
             faults--;
@@ -332,7 +333,7 @@ end:
 }
 
 proctype WorkerLife(byte w) {
-#define REPORT(guard, cut)                                                                               \
+#define REPORT(guard, cut)                                                                         \
     d_step {                                                                                       \
         guard ->                                                                                   \
         settle(worker_job[w], worker_fence[w], worker_ok[w]);                                      \
@@ -452,15 +453,11 @@ end:
 
 /* ---- faults ---- */
 
-inline crash(w) {
-    faults--;
-    claim_end(w);
+/* Client j submits through node j. */
+#define UNDER_WAY(j) (submit[j] == INSERTED || submit[j] == ANSWERED)
+inline crash_submit(j) {
     if
-    :: w == 0 ->
-        if
-        :: submit[0] == INSERTED || submit[0] == ANSWERED -> submit[0] = DONE
-        :: else
-        fi
+    :: UNDER_WAY(j) -> submit[j] = DONE
     :: else
     fi
 }
@@ -550,8 +547,14 @@ end:
     WORKER_FAULT(0)
     WORKER_FAULT(1)
 #ifndef QUIET
-    :: d_step { faults > 0 && (claim[0].at != IDLE || submit[0] == INSERTED || submit[0] == ANSWERED) -> crash(0) }
-    :: d_step { faults > 0 && claim[1].at != IDLE -> crash(1) }
+    :: d_step { faults > 0 && (claim[0].at != IDLE || UNDER_WAY(0)) ->
+            faults--; claim_end(0); crash_submit(0) }
+#if JOBS > 1
+    :: d_step { faults > 0 && (claim[1].at != IDLE || UNDER_WAY(1)) ->
+            faults--; claim_end(1); crash_submit(1) }
+#else
+    :: d_step { faults > 0 && claim[1].at != IDLE -> faults--; claim_end(1) }
+#endif
     BROKER_FAULT(0)
 #if JOBS > 1
     BROKER_FAULT(1)
