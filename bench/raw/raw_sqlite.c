@@ -3,6 +3,7 @@
  *
  *   raw_sqlite FILE [JOBS] [GROUP]       (the file must not exist)
  */
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "store/sqlite/database.h"
@@ -68,6 +69,7 @@ int main(int argc, char **argv) {
     int len = snprintf(text, sizeof text, "[1,\"%0*d\"]", 190, 0);
     Job *jobs = calloc(group, sizeof *jobs);
     char *ids = calloc(group, UUID_TEXT_SIZE);
+    check(jobs && ids);
     UuidMaker maker = {0};
     Random random;
     random_init(&random, 1);

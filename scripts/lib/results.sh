@@ -78,3 +78,31 @@ counted() {
         return 1
     fi
 }
+
+# begin_beside COMMAND…: runs it, steps and all, beside what follows; end_beside counts it. One at a time.
+# In a process group of its own, which stop_beside (for a trap) ends.
+begin_beside() {
+    rm -f "$logs/beside.counts"
+    set -m
+    (
+        passed=0 failed=0 skipped=0
+        "$@" >"$logs/beside.log" 2>&1 </dev/null || true
+        echo "$passed $failed $skipped" >"$logs/beside.counts"
+    ) &
+    beside=$!
+    set +m
+}
+
+end_beside() {
+    local cases=()
+    wait "$beside" || true
+    beside=
+    cat "$logs/beside.log"
+    [ ! -s "$logs/beside.counts" ] || read -r -a cases <"$logs/beside.counts"
+    [ ${#cases[@]} -eq 3 ] || cases=(0 1 0)
+    count "${cases[@]}"
+}
+
+stop_beside() {
+    [ -z "${beside:-}" ] || kill -- "-$beside" 2>/dev/null || true
+}

@@ -287,25 +287,23 @@ static void report_syntax(const YamlFile *file, const yaml_parser_t *parser) {
 
 static void parse(YamlFile *file, Str text) {
     yaml_parser_t parser;
-    yaml_document_t document;
     check(yaml_parser_initialize(&parser));
     yaml_parser_set_input_string(&parser, (const unsigned char *)text.ptr, text.len);
-    if (!yaml_parser_load(&parser, &document)) {
+    if (!yaml_parser_load(&parser, file->document)) {
         report_syntax(file, &parser);
         yaml_parser_delete(&parser);
         return;
     }
-    file->document = &document;
-    const yaml_node_t *root = yaml_document_get_root_node(&document);
+    const yaml_node_t *root = yaml_document_get_root_node(file->document);
     if (root) read_root(file, root);
-    yaml_document_delete(&document);
-    if (root && yaml_parser_load(&parser, &document)) {
-        const yaml_node_t *second = yaml_document_get_root_node(&document);
+    yaml_document_delete(file->document);
+    if (root && yaml_parser_load(&parser, file->document)) {
+        const yaml_node_t *second = yaml_document_get_root_node(file->document);
         if (second) {
             config_problem(file->load, node_origin(file, second),
                            "a second document; the configuration is one");
         }
-        yaml_document_delete(&document);
+        yaml_document_delete(file->document);
     } else if (root) {
         report_syntax(file, &parser);
     }
@@ -326,7 +324,8 @@ void config_read_file(ConfigLoad *load, const char *path) {
         config_problem(load, origin, "has more than %d bytes", CONFIG_MAX_FILE);
         return;
     }
-    YamlFile file = {.load = load, .path = origin.file};
+    yaml_document_t document;
+    YamlFile file = {.load = load, .path = origin.file, .document = &document};
     parse(&file, (Str){text, len});
     OPENSSL_cleanse(text, len);
 }

@@ -147,7 +147,7 @@ static JobOutcome outcome_from(const Call *call, const Outcome *entry) {
         .key = job_key_from_id(entry->jid),
         .lease = call_lease(call, entry->fence > 0 ? entry->fence : -1),
         .failed = entry->failed,
-        .result = entry->result.kind == JSON_NULL ? (Str){0} : entry->result.text,
+        .result = entry->result.kind == JSON_NULL ? (Str){NULL, 0} : entry->result.text,
         .failure = {.error = {.type = entry->error_type,
                               .message = entry->error_message,
                               .backtrace = entry->backtrace.text,

@@ -166,11 +166,22 @@ static void on_deadline(Connection *connection, void *owner) {
     HttpSession *session = owner;
     const HttpLimits *limits = limits_of(session);
     if (session->state == HTTP_IDLE) {
-        connection_close(connection);
+        /* who still takes an answer is not idle; who takes nothing of it ends by write_stall_ms */
+        if (connection_queued(connection) > 0) {
+            connection_deadline(connection, limits->idle_ms * 1000);
+        } else {
+            connection_close(connection);
+        }
         return;
     }
     if (session->state != HTTP_READING) return;
     bool in_body = http_reader_in_body(&session->reader);
+    if (connection_is_congested(connection)) { /* then nothing is read, so it can't be late */
+        session->window_bytes = 0;
+        connection_deadline(connection,
+                            (in_body ? limits->body_window_ms : limits->header_ms) * 1000);
+        return;
+    }
     uint64_t due = limits->body_rate * (uint64_t)limits->body_window_ms / 1000;
     if (in_body && session->window_bytes >= due) {
         session->window_bytes = 0;

@@ -87,7 +87,7 @@ static void send_report(void *argument) {
         .key = report->key,
         .lease = {.fence = report->has_fence ? report->fence : 0, .worker = report->wid},
         .failed = report->failed,
-        .result = report->failed ? (Str){0} : arena_format(arena, "\"" STR_FMT "\"", STR_ARG(text)),
+        .result = report->failed ? (Str){NULL, 0} : arena_format(arena, "\"" STR_FMT "\"", STR_ARG(text)),
         .failure = {.error = {.type = STR("oops"), .message = text},
                     .final = report->final,
                     .retry_after_ms = -1}};

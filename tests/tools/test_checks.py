@@ -3,6 +3,7 @@
 import importlib.machinery
 import importlib.util
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -158,6 +159,43 @@ class Summary(unittest.TestCase):
         self.assertEqual(count({"result": "TIMEOUT", "stdout": ""}), (0, 1, 0))
         self.assertEqual(count({"result": "OK", "stdout": "no tap"}), (1, 0, 0))
         self.assertEqual(count({"result": "SKIP"}), (0, 0, 1))
+
+
+class Coverage(TreeTest):
+    def shown(self, *floor):
+        table = self.write("coverage.csv",
+                           "filename,line_total,line_covered,branch_total,branch_covered\n"
+                           "src/core/a.c,10,10,100,90\nsrc/core/b.c,5,5,100,100\n")
+        return subprocess.run([TOOLS / "coverage_table", table, *floor], capture_output=True,
+                              text=True, check=False)
+
+    def test_floor(self):
+        self.assertEqual(self.shown("src/core", "95").returncode, 0)
+        self.assertEqual(self.shown("src/core", "95.1").returncode, 1)
+        self.assertEqual(self.shown("src/engine", "1").returncode, 1)
+        self.assertRegex(self.shown().stdout, r"src/core +15 of +15 lines +100.0 % +190 of +200 ")
+
+
+class Cppcheck(TreeTest):
+    def test_finds_and_reads_all(self):
+        for folder in ("src", "include", "tests/unit/client", "bench", "examples", "tools"):
+            (self.root / folder).mkdir(parents=True)
+        for name in ("check_cppcheck", "cppcheck_suppressions"):
+            shutil.copy(TOOLS / name, self.root / "tools")
+        def run():
+            return subprocess.run([self.root / "tools/check_cppcheck"], capture_output=True,
+                                  text=True, check=False)
+        self.write("src/base/good.c", "int f(int a);\nint f(int a) {\n    return a;\n}\n")
+        if run().returncode == 77:
+            self.skipTest("no cppcheck 2.10")
+        self.assertEqual(run().returncode, 0, run())
+        self.write("src/base/bad.c", "int g(void);\nint g(void) {\n    int a[2] = {1, 2};\n"
+                                     "    return a[2];\n}\n")
+        self.assertEqual(run().returncode, 1)
+        self.write("src/base/bad.c", "struct S { int a; };\nstruct S g(int a, struct S b);\n"
+                                     "struct S g(int a, struct S b) {\n"
+                                     "    return a ? (struct S){0} : b;\n}\n")
+        self.assertEqual(run().returncode, 1, "a file that it can't read")
 
 
 if __name__ == "__main__":

@@ -1,25 +1,33 @@
 // A node of its own for a test: fresh data directory, free ports, its log, its API, its commands.
+const crypto = require("node:crypto");
 const fs = require("node:fs");
 const net = require("node:net");
 const path = require("node:path");
 const processes = require("./process");
 const { Api } = require("./api");
 const { Wire } = require("./wire");
-const { until } = require("./wait");
+const { sleep, until } = require("./wait");
 
 const root = path.resolve(__dirname, "..", "..", "..");
 const binary = process.env.TAKT_BIN || process.env.TAKT || path.join(root, "build", "takt");
 
-/** Free ports of loopback, all different. */
+/**
+ * Free ports of loopback, all different. They lie below those the kernel gives to connections, which several
+ * test files at once open by the thousand: one of them must not take a node's port while the node restarts.
+ */
 async function freePorts(count) {
-  const servers = [];
-  for (let i = 0; i < count; i++) {
+  const ports = [];
+  while (ports.length < count) {
+    const port = crypto.randomInt(10000, 32768);
     const server = net.createServer();
-    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-    servers.push(server);
+    const free = await new Promise((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!free) continue;
+    await new Promise((resolve) => server.close(resolve));
+    if (!ports.includes(port)) ports.push(port);
   }
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   return ports;
 }
 
@@ -101,11 +109,16 @@ class Takt {
     await this.up();
   }
 
-  /** Node and workers are gone at once. */
+  /** Node and workers are gone at once; sanitized ones may end in order, since leaks are looked for at an exit. */
   async end() {
     const programs = [...this.workers, ...(this.node ? [this.node] : [])];
+    const gone = Promise.all(programs.map((program) => program.exited));
+    if (process.env.TAKT_E2E_SANITIZED) {
+      for (const program of programs) program.kill("SIGTERM");
+      await Promise.race([gone, sleep(5000)]);
+    }
     for (const program of programs) program.kill("SIGKILL");
-    await Promise.all(programs.map((program) => program.exited));
+    await gone;
   }
 
   /** A connection of the worker protocol, greeted. See Wire.connect(). */

@@ -209,6 +209,11 @@ static void repeats_are_told_by_fence_and_hash(void **state) {
         assert_int_equal(attempt_repeats(&job, rows[i].fence, str_from(rows[i].hash)),
                          rows[i].repeats);
     }
+    /* an entry without a fence that can be read is none */
+    job.attempts =
+        STR("[{\"hash\":\"cc\"},{\"fence\":\"7\",\"hash\":\"cc\"},{\"fence\":7,\"hash\":\"dd\"}]");
+    assert_false(attempt_repeats(&job, 7, STR("cc")));
+    assert_true(attempt_repeats(&job, 7, STR("dd")));
     arena_done(&arena);
 }
 

@@ -90,7 +90,7 @@ static int64_t pick(World *world, int64_t count) {
 
 static Str worker_name(int64_t worker) {
     static const char *const names[WORKERS] = {"w0", "w1", "w2"};
-    return worker < 0 ? (Str){0} : str_from(names[worker]);
+    return worker < 0 ? (Str){NULL, 0} : str_from(names[worker]);
 }
 
 static Str hash_name(int64_t hash) {
