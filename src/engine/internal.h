@@ -20,7 +20,7 @@ typedef struct EngineQueue {
         paused_us;   /* when that was last set here: an older look at the store doesn't change it */
     bool reading[2]; /* a refill of that WindowSet is under way */
     bool sweeping;
-    bool promoting; /* the broker has been asked and has not answered … */
+    bool promoting;     /* the broker has been asked and has not answered … */
     bool promote_again; /* … and is to be asked again then */
     bool known;   /* its window was read once (or could not be): whether it is empty is certain */
     size_t users; /* fetches that name it, parked or not */

@@ -22,9 +22,9 @@ typedef struct Reap {
     Str worker;
     bool has_own; /* the worker has spoken to this node: `own` is newer than what is stored */
     SessionRow own;
-    bool forget_own; /* nobody is connected: the row goes too, once nothing is left to lose */
+    bool forget_own;       /* nobody is connected: the row goes too, once nothing is left to lose */
     bool gone, forgot_own; /* what became of it */
-    bool stranger; /* it is another node's session that has brought this up */
+    bool stranger;         /* it is another node's session that has brought this up */
     Ask *ask, *sessions;
     Ask **owners; /* per row of `ask`: the sessions of its worker */
     size_t lost, timed_out;

@@ -38,8 +38,7 @@ static void accept_outcome(Model *model, ModelJob *job, Str text, int64_t fence,
     if (!own) FAIL(job, "an outcome was taken from a worker that did not hold it");
     /* a failover may have taken back the lease that it had when it ended */
     bool older = reported <= fence || model->simulation->failed_over_us > 0;
-    if (plain ? !older : reported != fence)
-        FAIL(job, "an outcome of another fence was taken");
+    if (plain ? !older : reported != fence) FAIL(job, "an outcome of another fence was taken");
     if (plain && reported != fence) {
         job->cancelled_fence = fence;
         workers_lapse(model->simulation, &job->seen.key);
@@ -218,7 +217,8 @@ static void look_at(Model *model, const Entry *entry) {
         known = &model->jobs[model->count++];
         *known = (ModelJob){0};
         if (model->simulation->verbose) {
-            printf("             slot %lld: new, '" STR_FMT "'\n", (long long)entry->slot, STR_ARG(job->id));
+            printf("             slot %lld: new, '" STR_FMT "'\n", (long long)entry->slot,
+                   STR_ARG(job->id));
         }
         known->slot = entry->slot;
         known->exists = true;

@@ -48,7 +48,8 @@ static void tell_sessions(const Simulation *simulation, const ModelJob *job) {
     for (size_t i = 0; simulation->verbose && i < sessions->count; i++) {
         const SessionRow *row = &((const SessionRow *)sessions->rows)[i];
         if (!str_eq(row->worker, job->seen.worker)) continue;
-        printf("session of " STR_FMT " on " STR_FMT ": lease %lld ms, seen %lld ms ago, closed %lld\n",
+        printf("session of " STR_FMT " on " STR_FMT
+               ": lease %lld ms, seen %lld ms ago, closed %lld\n",
                STR_ARG(row->worker), STR_ARG(row->node), (long long)row->lease_ms,
                (long long)((simulation->now_us - row->seen_us) / US_PER_MS),
                (long long)row->closed_us);
@@ -66,8 +67,8 @@ static void watch_running(Model *model, const ModelJob *job) {
         int64_t since_us = model->gone[i].at_us;
         if (since_us < all_steady_us(simulation)) since_us = all_steady_us(simulation);
         if (since_us < job->changed_us) since_us = job->changed_us;
-        int64_t late_us = (simulation->node_count > 1 ? 8 : 2) * US_PER_S +
-                          (simulation->slow ? SLOW_MOST_US : 0);
+        int64_t late_us =
+            (simulation->node_count > 1 ? 8 : 2) * US_PER_S + (simulation->slow ? SLOW_MOST_US : 0);
         if (lease_ms == 0 || since_us + lease_ms * US_PER_MS + late_us > simulation->now_us)
             continue;
         tell_sessions(simulation, job);

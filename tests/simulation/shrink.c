@@ -26,7 +26,8 @@ static bool fails(Shrinking *shrinking, bool allowed[BITES_MOST]) {
     if (shrinking->runs == 1) {
         snprintf(shrinking->words, sizeof shrinking->words, "%s", words_of(simulation.failure));
     }
-    bool failed = simulation.failure[0] && strcmp(words_of(simulation.failure), shrinking->words) == 0;
+    bool failed =
+        simulation.failure[0] && strcmp(words_of(simulation.failure), shrinking->words) == 0;
     for (size_t i = simulation.bite_count; failed && i < BITES_MOST; i++)
         allowed[i] = false;
     simulation_done(&simulation);

@@ -135,8 +135,7 @@ static void check_crashes(Simulation *simulation) {
         node->crash_planned = false;
         if (!node->engine || !simulation->faulty) continue;
         node_stop(node);
-        int64_t most_us =
-            trouble_between(simulation, 0, 9) == 0 ? 90 * US_PER_S : 8 * US_PER_S;
+        int64_t most_us = trouble_between(simulation, 0, 9) == 0 ? 90 * US_PER_S : 8 * US_PER_S;
         simulation_after(simulation, trouble_between(simulation, US_PER_S / 10, most_us), restart,
                          node);
     }
@@ -159,7 +158,8 @@ static void begin(Simulation *simulation, uint64_t seed, const TroublePlan *plan
     list_init(&simulation->fetches);
     static const size_t windows[] = {4, 8, 16, LIMIT_WINDOW};
     size_t most = windows[between(simulation, 0, LENGTH(windows) - 1)];
-    simulation->node_count = chance(simulation, 500) ? 1 : (size_t)between(simulation, 2, NODES_MOST);
+    simulation->node_count =
+        chance(simulation, 500) ? 1 : (size_t)between(simulation, 2, NODES_MOST);
     bool shared = simulation->node_count > 1 || chance(simulation, 500);
     if (shared) simulation->server = simulated_broker_new(most);
     troubles_begin(simulation);

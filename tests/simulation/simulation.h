@@ -186,13 +186,13 @@ void clients_heal(Simulation *simulation);
 
 Model *model_new(Simulation *simulation);
 void model_free(Model *model);
-void model_look(Model *model);          /* after each commit: what has changed was allowed to */
-void model_watch(Model *model);         /* now and then: nothing waits that could run */
+void model_look(Model *model);  /* after each commit: what has changed was allowed to */
+void model_watch(Model *model); /* now and then: nothing waits that could run */
 void model_check_reaped(const Model *model); /* no worker for minutes: nothing runs */
 void model_end(Model *model);                /* everything acknowledged came to its end */
 bool model_is_finished(const Model *model);
-void model_save(Model *model);      /* what simulated_replicate() keeps */
-void model_roll_back(Model *model); /* after simulated_fail_over() */
+void model_save(Model *model);             /* what simulated_replicate() keeps */
+void model_roll_back(Model *model);        /* after simulated_fail_over() */
 void model_gone(Model *model, Str worker); /* it will not come back; its text must stay */
 /* Clients announce what they ask for and tell what they were answered. */
 void model_asked(Model *model, const JobKey *key, ActKind kind);

@@ -166,9 +166,8 @@ static void write_tokens(Transaction *transaction, const Batch *batch) {
         transaction_write(transaction, &(Change){.kind = CHANGE_TOKEN_GONE, .token = token});
     }
     for (const TokenWrite *write = batch->tokens; write; write = write->next) {
-        Change change = {
-            .kind = CHANGE_TOKEN,
-            .token = {disk_text(transaction->disk, write->token_id), write->until_us}};
+        Change change = {.kind = CHANGE_TOKEN,
+                         .token = {disk_text(transaction->disk, write->token_id), write->until_us}};
         transaction_write(transaction, &change);
     }
 }

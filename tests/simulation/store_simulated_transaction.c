@@ -34,8 +34,8 @@ static void put_session(State *state, const SessionRow *session, bool gone) {
     Table *table = &state->sessions;
     SessionRow *rows = table->rows;
     size_t at = 0;
-    while (at < table->count && !(str_eq(rows[at].worker, session->worker) &&
-                                  str_eq(rows[at].node, session->node))) {
+    while (at < table->count &&
+           !(str_eq(rows[at].worker, session->worker) && str_eq(rows[at].node, session->node))) {
         at++;
     }
     bool there = at < table->count;

@@ -75,8 +75,7 @@ bool trouble(Simulation *simulation, Trouble kind, unsigned per_mille) {
 }
 
 int64_t trouble_between(Simulation *simulation, int64_t low, int64_t high) {
-    return low +
-           (int64_t)random_below(&simulation->trouble_random, (uint64_t)(high - low + 1));
+    return low + (int64_t)random_below(&simulation->trouble_random, (uint64_t)(high - low + 1));
 }
 
 /* ---- troubles at a time ---- */
@@ -101,7 +100,8 @@ static void plan_freeze(void *argument) {
     Node *node = some_node(simulation);
     if (node->engine && trouble(simulation, TROUBLE_FREEZE, 1000)) {
         int64_t most_us = trouble_between(simulation, 0, 2) == 0 ? 60 * US_PER_S : 8 * US_PER_S;
-        node_freeze(node, simulation->now_us + trouble_between(simulation, US_PER_S / 100, most_us));
+        node_freeze(node,
+                    simulation->now_us + trouble_between(simulation, US_PER_S / 100, most_us));
     }
     if (simulation->faulty) again(simulation, US_PER_S, 90 * US_PER_S, plan_freeze);
 }

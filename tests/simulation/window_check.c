@@ -44,7 +44,8 @@ static bool is_forgotten(const Simulation *simulation, const ModelJob *job) {
 static void tell(const Simulation *simulation, const ModelJob *job) {
     if (!simulation->verbose) return;
     const Window *window = simulated_broker_window(simulation->server, job->seen.queue);
-    printf("slot %lld in " STR_FMT ": due %lld, score %lld; P %lld, F %lld, H %lld, most %zu; R %zu%s, D %zu%s\n",
+    printf("slot %lld in " STR_FMT
+           ": due %lld, score %lld; P %lld, F %lld, H %lld, most %zu; R %zu%s, D %zu%s\n",
            (long long)job->slot, STR_ARG(job->seen.queue), (long long)job->seen.due_us,
            (long long)order_score(job->seen.priority, job->seen.due_us),
            (long long)window->frontier_us, (long long)window->delayed.horizon,

@@ -132,7 +132,8 @@ static void on_fetch_learned(void *argument) {
         /* a lease that has lapsed since it was handed out is not the one that the worker has now */
         run->lapsed = !worker_holds(worker, run) || call->lapses != worker->lapses ||
                       model_was_cancelled(simulation->model, &run->key, run->fence);
-        if (!request_is_sure(&call->request)) run->lapsed = run->lapsed || !is_current(run, simulation);
+        if (!request_is_sure(&call->request))
+            run->lapsed = run->lapsed || !is_current(run, simulation);
         if (!run->lapsed && workers_hold(simulation, &run->key, run->fence, /* other= */ true)) {
             simulation_fail(simulation, "fence %lld was handed out while another held the job",
                             (long long)run->fence);
@@ -367,8 +368,8 @@ static void keep(Worker *worker) {
 static void obey_cancels(Worker *worker) {
     Simulation *simulation = worker->simulation;
     Str *ids;
-    size_t count =
-        engine_session_take_cancels(worker->node->engine, worker->session, &simulation->arena, &ids);
+    size_t count = engine_session_take_cancels(worker->node->engine, worker->session,
+                                               &simulation->arena, &ids);
     for (size_t i = 0; i < count; i++) {
         JobKey key = job_key_from_id(ids[i]);
         for (size_t r = 0; r < worker->slots; r++) {

@@ -30,8 +30,9 @@ struct Worker {
     Node *node;       /* the one it is connected to; NULL: none */
     Session *session; /* on that node */
     unsigned connection;
-    bool confirmed; /* the session is in the store: until then another node may give its jobs away */
-    bool kept;      /* it has named what it holds on this connection */
+    bool
+        confirmed; /* the session is in the store: until then another node may give its jobs away */
+    bool kept;     /* it has named what it holds on this connection */
     bool has_beaten;
     int64_t lease_us; /* until when, as the worker knows; for those that beat */
     int64_t sent_us;  /* when it sent the last beat that was answered */

@@ -87,7 +87,8 @@ static void send_report(void *argument) {
         .key = report->key,
         .lease = {.fence = report->has_fence ? report->fence : 0, .worker = report->wid},
         .failed = report->failed,
-        .result = report->failed ? (Str){NULL, 0} : arena_format(arena, "\"" STR_FMT "\"", STR_ARG(text)),
+        .result =
+            report->failed ? (Str){NULL, 0} : arena_format(arena, "\"" STR_FMT "\"", STR_ARG(text)),
         .failure = {.error = {.type = STR("oops"), .message = text},
                     .final = report->final,
                     .retry_after_ms = -1}};
@@ -150,7 +151,8 @@ int64_t run_time_us(const Worker *worker, const Run *run) {
     if (what < 85) return between(simulation, 1, 3000) * US_PER_MS;
     if (what < 90) return between(simulation, 1, 70000) * US_PER_MS;
     int64_t limit_us = run->deadline_us;
-    if (what < 95 && worker_beats(worker) && worker->lease_us < limit_us) limit_us = worker->lease_us;
+    if (what < 95 && worker_beats(worker) && worker->lease_us < limit_us)
+        limit_us = worker->lease_us;
     int64_t left_us = limit_us - simulation->now_us + between(simulation, -100, 1200) * US_PER_MS;
     return left_us > 0 ? left_us : 0;
 }
