@@ -13,7 +13,7 @@
 
 #define WRITE_EVERY_US (5 * US_PER_S)
 #define LOOK_EVERY_US (US_PER_S / 4)
-#define LOOK_AGAIN_US (2 * US_PER_S)
+#define LOOK_AGAIN_US (US_PER_S / 2)
 
 typedef struct CancelNote {
     ListNode node;

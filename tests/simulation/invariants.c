@@ -73,12 +73,12 @@ static void check_start(Model *model, ModelJob *job, const Job *before, const Jo
 
 #define NEVER_CAME "it never reached the worker"
 
-/* Some node has been up, awake and in touch with the store for as long. */
+/* Some node had been up, awake and in touch with the store for as long when it sent its batch. */
 static bool somebody_was_steady(const Simulation *simulation, int64_t ms) {
     for (size_t i = 0; i < simulation->node_count; i++) {
         const Node *node = &simulation->nodes[i];
-        int64_t since_us = node->steady_us + (ms - 10) * US_PER_MS;
-        if (node->engine && node->in_touch && since_us <= simulation->now_us) return true;
+        int64_t since_us = node->sent_steady_us + (ms - 10) * US_PER_MS;
+        if (node->engine && since_us <= simulation->now_us) return true;
     }
     return false;
 }

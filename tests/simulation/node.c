@@ -195,6 +195,7 @@ static void front_run(Store *store, Batch *batch, BatchDone done, void *context)
     node->done = done;
     node->context = context;
     node->sent_us = node->simulation->now_us;
+    node->sent_steady_us = node->in_touch ? node->steady_us : node->sent_us;
     node->inner->kind->run(node->inner, batch, on_run, node);
 }
 

@@ -59,6 +59,7 @@ struct Node {
     BatchDone done; /* of the batch under way */
     void *context;
     int64_t sent_us;
+    int64_t sent_steady_us; /* steady_us as it was then: what the batch decides by */
 };
 
 struct Simulation {
