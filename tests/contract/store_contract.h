@@ -6,8 +6,8 @@
 /* Runs the whole suite; returns cmocka's count of failed tests. */
 int store_contract(const StoreSuite *suite);
 
-/* Its parts, as rows for cmocka: writing (store_contract_write.c) and reading
- * (store_contract_read.c). */
+/* Its parts, as rows for cmocka: store_contract_write.c, store_contract_read.c and
+ * store_contract_list.c. */
 typedef struct StoreCase {
     const char *name;
     void (*run)(StoreTest *test);
@@ -17,6 +17,8 @@ extern const StoreCase store_write_cases[];
 extern const size_t store_write_case_count;
 extern const StoreCase store_read_cases[];
 extern const size_t store_read_case_count;
+extern const StoreCase store_list_cases[];
+extern const size_t store_list_case_count;
 
 /* The same random batches on two stores: every row and every answer is the same, and the counts
  * are those of a recount. */

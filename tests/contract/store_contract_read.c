@@ -10,11 +10,6 @@
 #include "core/order.h"
 #include <string.h>
 
-static void add(StoreTest *test, const Job *job) {
-    Op op = store_test_one(test, op_insert(job));
-    assert_int_equal(op.result, CHANGE_APPLIED);
-}
-
 /* ---- asks ---- */
 
 typedef struct Asked {
@@ -64,7 +59,7 @@ static void asks_find_rows_in_order(StoreTest *test) {
             int64_t time_us = TIMES[j] ? base_us + TIMES[j] : 0;
             if (TIMES[j] == 0 && CASES[i].state >= JOB_SUCCEEDED) time_us = base_us + 99;
             jobs[j] = in_state(test, CASES[i].state, time_us);
-            add(test, &jobs[j]);
+            store_test_add(test, &jobs[j]);
         }
         Batch batch;
         Asked asked = {.kind = CASES[i].kind, .until_us = base_us + 30, .limit = 2};
@@ -90,7 +85,7 @@ static void ask_for_what_a_worker_runs(StoreTest *test) {
     for (size_t i = 0; i < 4; i++) {
         jobs[i] = in_state(test, JOB_RUNNING, test->now_us + 9 - (int64_t)i);
         if (i == 1) jobs[i].worker = STR("w2");
-        add(test, &jobs[i]);
+        store_test_add(test, &jobs[i]);
     }
     Batch batch;
     Asked asked = {.kind = ASK_RUNNING_OF, .text = STR("w1"), .limit = 10};
@@ -149,14 +144,14 @@ static void fill_window(StoreTest *test, Job jobs[8]) {
     } PLACES[8] = {{5, 30}, {9, 20}, {5, 10}, {1, 5}, {5, 10}, {9, 20}, {9, 90}, {5, 95}};
     for (size_t i = 0; i < 8; i++) {
         jobs[i] = waiting(test, PLACES[i].priority, now_us + PLACES[i].due);
-        add(test, &jobs[i]);
+        store_test_add(test, &jobs[i]);
     }
     Job other = waiting(test, 5, now_us);
     other.queue = STR("other");
-    add(test, &other);
+    store_test_add(test, &other);
     Job running = waiting(test, 5, now_us);
     running.state = JOB_RUNNING;
-    add(test, &running);
+    store_test_add(test, &running);
 }
 
 static void ready_pages(StoreTest *test) {
@@ -222,146 +217,12 @@ static void waiting_queues(StoreTest *test) {
         Job job = test_job(test);
         job.queue = str_from(NAMES[i]);
         if (i == 3) job.state = JOB_RUNNING;
-        add(test, &job);
+        store_test_add(test, &job);
     }
     Query query = {.kind = QUERY_WAITING_QUEUES};
     store_test_query(test, &query);
     assert_int_equal(query.count, 2);
     assert_true(str_eq(query.queues[0].name, STR("a")) && str_eq(query.queues[1].name, STR("b")));
-    arena_done(&query.arena);
-}
-
-/* ---- lists ---- */
-
-enum { LISTED = 12 };
-
-static void fill_list(StoreTest *test, Job jobs[LISTED]) {
-    static const JobState STATES[] = {JOB_WAITING,   JOB_RUNNING,   JOB_SUCCEEDED, JOB_DEAD,
-                                      JOB_CANCELLED, JOB_PARKED,    JOB_BLOCKED,   JOB_WAITING,
-                                      JOB_WAITING,   JOB_SUCCEEDED, JOB_DEAD,      JOB_WAITING};
-    for (size_t i = 0; i < LISTED; i++) {
-        test->now_us += US_PER_S;
-        Job job = test_job(test);
-        job.state = STATES[i];
-        job.queue = i % 2 ? STR("odd") : STR("even.x");
-        job.type = i % 3 ? STR("t") : STR("third");
-        job.version = 1 + (int64_t)(i == 7);
-        if (i % 4 == 0) job.tags = STR("[\"red\",\"a \\\"b\"]");
-        if (i % 4 == 1) job.tags = STR("[\"red\"]");
-        if (i == 1) job.worker = STR("w1");
-        if (i == 2) job.correlation_id = STR("order-1");
-        if (i >= 7 && job.state == JOB_WAITING && i != 11) job.due_us += 3600 * US_PER_S;
-        if (i == 8) job.failures = 2;
-        job.result = STR("[1]");
-        jobs[i] = job;
-        add(test, &job);
-    }
-}
-
-static void check_list(StoreTest *test, const JobFilter *filter, const Job *jobs, unsigned want) {
-    Query query = {.kind = QUERY_JOBS, .filter = *filter, .until_us = test->now_us, .limit = 100};
-    store_test_query(test, &query);
-    unsigned found = 0;
-    size_t last = LISTED;
-    for (size_t i = 0; i < query.count; i++) {
-        size_t j = 0;
-        while (j < last && !job_key_eq(&jobs[j].key, &query.jobs[i].key))
-            j++;
-        assert_true(j < last); /* newest first */
-        found |= 1U << j;
-        last = j;
-        Job shown = jobs[j];
-        if (!filter->with_bodies) shown.args = shown.result = (Str){0};
-        assert_jobs_equal(&query.jobs[i], &shown);
-    }
-    assert_int_equal(found, want);
-    assert_false(query.more);
-    arena_done(&query.arena);
-}
-
-#define BIT(n) (1U << (n))
-
-static void list_filters(StoreTest *test) {
-    Job jobs[LISTED];
-    fill_list(test, jobs);
-    Str tags[] = {STR("red"), STR("a \"b")};
-    Str globs[] = {STR("o?d"), STR("even")};
-    Str own = jobs[3].id;
-    Str ids = arena_format(&test->arena, "[\"" STR_FMT "\",\"none\",\"" STR_FMT "\"]",
-                           STR_ARG(jobs[9].id), STR_ARG(jobs[0].id));
-    const struct {
-        JobFilter filter;
-        unsigned want;
-    } CASES[] = {
-        {{.with_bodies = false}, 0xfff},
-        {{.with_bodies = true}, 0xfff},
-        {{.statuses = BIT(STATUS_BLOCKED)}, BIT(6)},
-        {{.statuses = BIT(STATUS_SCHEDULED)}, BIT(7)},
-        {{.statuses = BIT(STATUS_PENDING)}, BIT(0) | BIT(5) | BIT(11)},
-        {{.statuses = BIT(STATUS_RUNNING)}, BIT(1)},
-        {{.statuses = BIT(STATUS_RETRYING)}, BIT(8)},
-        {{.statuses = BIT(STATUS_SUCCEEDED)}, BIT(2) | BIT(9)},
-        {{.statuses = BIT(STATUS_DEAD) | BIT(STATUS_RETRYING)}, BIT(3) | BIT(8) | BIT(10)},
-        {{.statuses = BIT(STATUS_CANCELLED) | BIT(STATUS_PENDING)},
-         BIT(0) | BIT(4) | BIT(5) | BIT(11)},
-        {{.statuses = 0xff}, 0xfff},
-        {{.queue = STR("odd")}, 0xaaa},
-        {{.queue = STR("odd"), .statuses = BIT(STATUS_DEAD)}, BIT(3)},
-        {{.type = STR("third")}, BIT(0) | BIT(3) | BIT(6) | BIT(9)},
-        {{.version = 2}, BIT(7)},
-        {{.tags = tags, .tag_count = 1}, 0x333},
-        {{.tags = tags, .tag_count = 2}, 0x111},
-        {{.worker = STR("w1")}, BIT(1)},
-        {{.correlation_id = STR("order-1")}, BIT(2)},
-        {{.correlation_id = own}, BIT(3)},
-        {{.correlation_id = jobs[2].id}, 0},
-        {{.queue_globs = globs, .queue_glob_count = 2}, 0xaaa},
-        {{.id_list_json = ids}, BIT(0) | BIT(9)},
-        {{.id_list_json = ids, .statuses = BIT(STATUS_SUCCEEDED)}, BIT(9)},
-        {{.id_list_json = STR("[]")}, 0},
-        {{.created_after_us = jobs[8].created_us}, BIT(9) | BIT(10) | BIT(11)},
-        {{.created_before_us = jobs[2].created_us}, BIT(0) | BIT(1)},
-    };
-    for (size_t i = 0; i < LENGTH(CASES); i++) {
-        check_list(test, &CASES[i].filter, jobs, CASES[i].want);
-    }
-}
-
-static void list_pages(StoreTest *test) {
-    Job jobs[LISTED];
-    fill_list(test, jobs);
-    static const unsigned STATUSES[] = {
-        0, 0xff, BIT(STATUS_SCHEDULED) | BIT(STATUS_PENDING) | BIT(STATUS_RETRYING)};
-    for (size_t s = 0; s < LENGTH(STATUSES); s++) {
-        size_t seen = 0, pages = 0;
-        int64_t cursor = 0;
-        do {
-            Query query = {
-                .kind = QUERY_JOBS, .limit = 4, .cursor = cursor, .until_us = test->now_us};
-            query.filter.statuses = STATUSES[s];
-            store_test_query(test, &query);
-            assert_int_equal(query.more, query.next_cursor != 0);
-            cursor = query.next_cursor;
-            seen += query.count;
-            pages++;
-            arena_done(&query.arena);
-        } while (cursor != 0 && pages < 20);
-        assert_int_equal(seen, s < 2 ? LISTED : 5);
-        assert_int_equal(pages, s < 2 ? 3 : 2);
-    }
-}
-
-static void running_list(StoreTest *test) {
-    Job jobs[LISTED];
-    fill_list(test, jobs);
-    Query query = {.kind = QUERY_RUNNING};
-    store_test_query(test, &query);
-    assert_int_equal(query.count, 1);
-    const Job *job = &query.jobs[0];
-    assert_true(job_key_eq(&job->key, &jobs[1].key) && str_eq(job->id, jobs[1].id));
-    assert_true(str_eq(job->worker, STR("w1")) && str_eq(job->queue, jobs[1].queue));
-    assert_true(str_eq(job->type, jobs[1].type));
-    assert_int_equal(job->started_us, jobs[1].started_us);
     arena_done(&query.arena);
 }
 
@@ -384,7 +245,7 @@ static void counts_follow_time(StoreTest *test) {
     for (int i = 0; i < 6; i++) {
         Job job = waiting(test, 1 + i, now_us + i * 10 * US_PER_S);
         if (i == 2) job.failures = 1;
-        add(test, &job);
+        store_test_add(test, &job);
     }
     for (int moved = 0; moved < 2; moved++) {
         QueueInfo info = queue_info(test, STR("q"), now_us + 25 * US_PER_S);
@@ -416,10 +277,10 @@ static void next_times(StoreTest *test) {
     for (int i = 0; i < 4; i++) {
         for (int j = 3; j > 0; j--) {
             Job job = in_state(test, STATES[i], test->now_us + 10 * i + j);
-            add(test, &job);
+            store_test_add(test, &job);
         }
         Job without = in_state(test, STATES[i], STATES[i] < JOB_SUCCEEDED ? 0 : test->now_us + 99);
-        add(test, &without);
+        store_test_add(test, &without);
     }
     Query query = {.kind = QUERY_NEXT};
     store_test_query(test, &query);
@@ -443,7 +304,7 @@ static Str read_output(StoreTest *test, const JobKey *key) {
 static void output_keeps_its_end(StoreTest *test) {
     static const size_t PIECES[] = {1, 100, 5000, 3, 20000, 40000, 1, 8191, 70000, 10, 65536, 4096};
     Job job = test_job(test);
-    add(test, &job);
+    store_test_add(test, &job);
     cleanup(buf_done) Buf all;
     buf_init(&all, 1024 * 1024);
     for (size_t i = 0; i < 300; i++) {
@@ -593,9 +454,6 @@ const StoreCase store_read_cases[] = {
     {"ready pages", ready_pages},
     {"delayed pages", delayed_pages},
     {"waiting queues", waiting_queues},
-    {"list filters", list_filters},
-    {"list pages", list_pages},
-    {"running list", running_list},
     {"counts follow time", counts_follow_time},
     {"queues are paused", queues_are_paused},
     {"next times", next_times},

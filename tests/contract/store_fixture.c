@@ -320,3 +320,8 @@ const char *job_difference(const Job *a, const Job *b) {
     }
     return NULL;
 }
+
+void store_test_add(StoreTest *test, const Job *job) {
+    Op op = store_test_one(test, op_insert(job));
+    assert_int_equal(op.result, CHANGE_APPLIED);
+}

@@ -92,6 +92,9 @@ void store_test_do(StoreTest *test, Op *ops, size_t count);
 /* One operation; gives it back with its outcome, texts in the test's arena. */
 Op store_test_one(StoreTest *test, Op op);
 
+/* Inserts it. */
+void store_test_add(StoreTest *test, const Job *job);
+
 /* Expects success. arena_done(&query->arena) afterwards. */
 void store_test_query(StoreTest *test, Query *query);
 /* The newest job of the key, in the test's arena; state JOB_STATES = none. */
