@@ -3,6 +3,8 @@
  * sleeps exactly until the next one is due. */
 #include "engine/internal.h"
 
+#include "base/crash.h"
+
 void promote_at(EngineQueue *queue, int64_t due_us) {
     Engine *engine = queue->engine;
     if (queue->promote.place != 0 && queue->promote.key <= due_us) return;
@@ -12,6 +14,7 @@ void promote_at(EngineQueue *queue, int64_t due_us) {
 
 static void on_promoted(void *context, const PromoteReply *reply) {
     EngineQueue *queue = context;
+    if (reply->moved > 0) crash_point(PROMOTE_DUE);
     if (reply->next_us > 0) promote_at(queue, reply->next_us);
     if (reply->low) refill(queue, WINDOW_DELAYED);
     /* whatever moved: a hint that came back from a claim may wait here as well */

@@ -6,6 +6,7 @@
 #include "engine/internal.h"
 
 #include "base/alloc.h"
+#include "base/crash.h"
 #include "telemetry/metric.h"
 #include <stdlib.h>
 
@@ -59,6 +60,7 @@ static void reap_count(const Reap *reap) {
 }
 
 static void session_done(Operation *operation) {
+    crash_point(REAP_COMMITTED);
     Reap *reap = container_of(operation, Reap, operation);
     bool committed = operation->error.err == OK;
     if (committed) reap_count(reap);
@@ -76,6 +78,7 @@ static void session_done(Operation *operation) {
 static const OperationKind session_kind = {.name = "reap", .step = session_step};
 
 void reap_session(Engine *engine, Session *session, bool forget) {
+    crash_point(REAP_BEGUN);
     Reap *reap = alloc_zero(1, sizeof *reap);
     reap->engine = engine;
     reap->session = *session_row(session);
@@ -123,6 +126,7 @@ static Step keep_step(Operation *operation, Batch *batch) {
 static void keep_settle(Operation *operation, const Batch *batch) {
     KeepRequest *request = container_of(operation, KeepRequest, operation);
     (void)batch;
+    if (request->lost > 0) crash_point(REAP_KEPT);
     request->engine->stats.leases_lost += request->lost;
     if (request->lost > 0) metric_add(METRIC_LEASES_EXPIRED, NULL, (double)request->lost);
 }
@@ -189,6 +193,7 @@ static void overdue_settle(Operation *operation, const Batch *batch) {
 }
 
 static void overdue_done(Operation *operation) {
+    crash_point(REAP_OVERDUE);
     Reap *reap = container_of(operation, Reap, operation);
     if (operation->error.err == OK) {
         reap_count(reap);
