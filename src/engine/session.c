@@ -285,7 +285,8 @@ static void write_stale(Engine *engine, int64_t now_us) {
     size_t at = 0;
     Session *session;
     while ((session = map_next(&engine->sessions, &at))) {
-        bool stale = session->row.seen_us > session->written_us &&
+        /* without a lease it would never be reaped, and its row would stay for ever */
+        bool stale = session->row.lease_ms > 0 && session->row.seen_us > session->written_us &&
                      now_us - session->written_us > WRITE_EVERY_US;
         if (session->dirty || stale) write_add(write, session);
     }
