@@ -1,4 +1,4 @@
-/* The death at a crash point: see crash.h. Built with -Dcrash_points=true only.
+/* The death at a crash point: see crash.h. Empty without -Dcrash_points=true.
  *
  * Nothing is flushed, closed or logged on the way: what a test sees afterwards is what a crash of
  * the process would have left. */
@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#ifdef TAKT_CRASH_POINTS
 
 #define VARIABLE "TAKT_CRASH_AT"
 
@@ -62,3 +64,5 @@ void crash_setup(void) {
     armed = point;
     left = n;
 }
+
+#endif
