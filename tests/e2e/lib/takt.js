@@ -10,13 +10,18 @@ const { until } = require("./wait");
 const root = path.resolve(__dirname, "..", "..", "..");
 const binary = process.env.TAKT_BIN || process.env.TAKT || path.join(root, "build", "takt");
 
-/** Free ports of loopback, all different. */
+/**
+ * Free ports of loopback, all different. Below those that the system gives to connections: while a node is
+ * down, a client that connects to it in vain could be given its port.
+ */
 async function freePorts(count) {
   const servers = [];
-  for (let i = 0; i < count; i++) {
+  while (servers.length < count) {
     const server = net.createServer();
-    await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-    servers.push(server);
+    const port = 10000 + Math.floor(Math.random() * 22000);
+    const listens = new Promise((resolve) => server.once("listening", () => resolve(true)).once("error", () => resolve(false)));
+    server.listen(port, "127.0.0.1");
+    if (await listens) servers.push(server);
   }
   const ports = servers.map((server) => server.address().port);
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));

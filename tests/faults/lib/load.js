@@ -35,8 +35,8 @@ class Load {
   }
 
   start() {
-    const producers = [this.submit, this.submit, this.push, this.push, this.submitOthers, this.operate, this.toggle];
-    const workers = [this.work, this.work, this.work, this.keep, this.hangUp, this.saySilence, this.doom];
+    const producers = [this.submit, this.submit, this.push, this.push, this.submitOthers, this.saySilence, this.operate, this.toggle];
+    const workers = [this.work, this.work, this.work, this.keep, this.hangUp, this.doom];
     this.producing = producers.map((actor) => this.forever(actor, () => this.stopping));
     this.working = workers.map((actor) => this.forever(actor, () => this.quiet));
   }
@@ -249,13 +249,13 @@ class Load {
     }
   }
 
-  /** A plain client that takes jobs and says nothing. */
+  /** A plain client that takes jobs and says nothing; at the end it would take the last one for ever. */
   async saySilence(done) {
     const wire = await this.takt.wire({ wid: `silent-${++this.workers}`, hostname: "test", pid: 1, labels: [] });
     try {
       while (!done()) {
         await wire.fetch("slow");
-        await sleep(this.stopping ? 1000 : 100);
+        await sleep(100);
       }
     } finally {
       await wire.close();
@@ -343,7 +343,7 @@ class Load {
     for (const [id, queue] of this.acknowledged) {
       const wrong = this.judge(id, queue, seen.get(id));
       if (wrong === "lost") lost++, problems.push(`${id} was acknowledged and is not there`);
-      else if (wrong === "open") open++, problems.push(`${id} is ${seen.get(id).state}`);
+      else if (wrong === "open") open++, problems.push(`${id} is ${seen.get(id).state}, attempt ${seen.get(id).attempt}`);
       else if (wrong) problems.push(wrong);
     }
     for (const [id, count] of this.outcomes) {
