@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/crash.h"
 
 static void close_fd(const int *fd) {
     if (*fd >= 0) close(*fd);
@@ -126,8 +127,11 @@ static Err make_key_file(const char *directory, const char *path, Error *error) 
     cleanup(free_pointer) char *owned = aside;
     (void)unlink(owned); /* left by a crash of a process with our id */
     cleanup(close_fd) int fd = open(owned, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool written = fd >= 0 && write(fd, bytes, sizeof(bytes)) == (ssize_t)sizeof(bytes) &&
-                   fsync(fd) == 0 && (link(owned, path) == 0 || errno == EEXIST);
+    bool written =
+        fd >= 0 && write(fd, bytes, sizeof(bytes)) == (ssize_t)sizeof(bytes) && fsync(fd) == 0;
+    crash_point(KEY_WRITTEN);
+    written = written && (link(owned, path) == 0 || errno == EEXIST);
+    crash_point(KEY_LINKED);
     int failure = errno;
     OPENSSL_cleanse(bytes, sizeof(bytes));
     if (fd >= 0) (void)unlink(owned);

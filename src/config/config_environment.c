@@ -7,9 +7,11 @@
 
 /* Variables of commands, tests and jobs' processes, which share the prefix but are no settings. */
 static const Str OTHERS[] = {
-    {"TAKT_SERVER", 11},   {"TAKT_TOKEN", 10}, {"TAKT_CONFIG", 11},
-    {"TAKT_CRASH_AT", 13}, {"TAKT_FENCE", 10}, {"TAKT_JOB_ID", 11},
-    {"TAKT_JOB_TYPE", 13}, {"TAKT_QUEUE", 10}, {"TAKT_ATTEMPT", 12},
+    {"TAKT_SERVER", 11},   {"TAKT_TOKEN", 10},    {"TAKT_CONFIG", 11}, {"TAKT_FENCE", 10},
+    {"TAKT_JOB_ID", 11},   {"TAKT_JOB_TYPE", 13}, {"TAKT_QUEUE", 10},  {"TAKT_ATTEMPT", 12},
+#ifdef TAKT_CRASH_POINTS
+    {"TAKT_CRASH_AT", 13},
+#endif
 };
 
 enum { MAX_NAME = 64 };

@@ -2,6 +2,8 @@
  * serialised by the row: either wins. */
 #include "engine/internal.h"
 
+#include "base/crash.h"
+
 static bool is_visible(const ActRequest *request, Str queue) {
     if (!request->queue_globs) return true;
     for (size_t i = 0; i < request->queue_glob_count; i++) {
@@ -68,6 +70,7 @@ static Step act_step(Operation *operation, Batch *batch) {
 }
 
 static void act_settle(Operation *operation, const Batch *batch) {
+    crash_point(ACT_COMMITTED);
     ActRequest *request = container_of(operation, ActRequest, operation);
     (void)batch;
     if (!request->arena) return;

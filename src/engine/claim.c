@@ -7,6 +7,7 @@
 #include "engine/internal.h"
 
 #include "base/alloc.h"
+#include "base/crash.h"
 #include "core/order.h"
 #include <stdlib.h>
 
@@ -59,6 +60,7 @@ static void claim_settle(Operation *operation, const Batch *batch) {
     Claim *claim = container_of(operation, Claim, operation);
     Engine *engine = claim->engine;
     (void)batch;
+    crash_point(CLAIM_COMMITTED);
     claim->jobs = arena_zero(&claim->arena, claim->count, sizeof *claim->jobs);
     for (size_t i = 0; i < claim->count; i++) {
         Taken *taken = &claim->taken[i];
@@ -103,6 +105,7 @@ static const OperationKind claim_kind = {
 
 void claim(Engine *engine, const Taken *taken, size_t count, Str worker, int64_t grace_ms,
            ClaimDone done, void *context) {
+    crash_point(CLAIM_TAKEN);
     Claim *claim = alloc_zero(1, sizeof *claim);
     claim->engine = engine;
     claim->taken = arena_zero(&claim->arena, count, sizeof *taken);
@@ -158,6 +161,7 @@ static Step undo_step(Operation *operation, Batch *batch) {
 
 /* When the store is away the leases simply run their course. */
 static void undo_done(Operation *operation) {
+    crash_point(CLAIM_UNDONE);
     Undo *undo = container_of(operation, Undo, operation);
     arena_done(&undo->arena);
     free(undo);

@@ -3,6 +3,7 @@
 #include "engine/internal.h"
 
 #include "base/alloc.h"
+#include "base/crash.h"
 #include <stdlib.h>
 
 #define START_AGAIN_US (US_PER_S / 4)
@@ -162,6 +163,7 @@ static void on_started(Query *query) {
     if (query->outcome == OK) {
         started(engine, query);
         if (--engine->starting == 0) {
+            crash_point(ENGINE_LOADED);
             engine->ready = engine->store_up = true;
             for (size_t i = 0; i < engine_duty_count; i++) {
                 engine->duty_at[i] = engine_now_us(engine);

@@ -4,6 +4,7 @@
 #include "engine/internal.h"
 
 #include "base/alloc.h"
+#include "base/crash.h"
 #include <stdlib.h>
 
 enum { MASS_PAGE = 500 };
@@ -40,6 +41,7 @@ static void next_page(MassState *state) {
 }
 
 static void on_acted(Operation *operation) {
+    crash_point(MASS_ACTED);
     MassState *state = operation->context;
     if (operation->error.err != OK) {
         finish(state, &operation->error);

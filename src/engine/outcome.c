@@ -5,6 +5,7 @@
  * nothing. */
 #include "engine/internal.h"
 
+#include "base/crash.h"
 #include "core/attempt.h"
 #include "telemetry/metric.h"
 
@@ -59,6 +60,7 @@ static Step outcome_step(Operation *operation, Batch *batch) {
 }
 
 static void outcome_settle(Operation *operation, const Batch *batch) {
+    crash_point(OUTCOME_COMMITTED);
     OutcomeRequest *request = container_of(operation, OutcomeRequest, operation);
     (void)batch;
     for (size_t i = 0; i < request->count; i++) {

@@ -6,6 +6,7 @@
  * was written. */
 #include "engine/internal.h"
 
+#include "base/crash.h"
 #include "telemetry/metric.h"
 
 void pipeline_submit(Engine *engine, Operation *operation) {
@@ -93,6 +94,7 @@ static void batch_committed(Engine *engine, Batch *batch) {
         engine->store_up = true;
         engine->connected_since_us = now_us;
     }
+    crash_point(PIPELINE_COMMITTED);
     size_t weight = 0;
     ListNode *node;
     while ((node = list_pop(&engine->running))) {
@@ -105,7 +107,9 @@ static void batch_committed(Engine *engine, Batch *batch) {
     engine->stats.operations += weight;
     metric_observe(METRIC_STORE_COMMIT, NULL, (double)batch->commit_us / 1e6);
     metric_observe(METRIC_STORE_COMMIT_BATCH, NULL, (double)weight);
+    crash_point(PIPELINE_ANSWERED);
     publish_batch(engine, batch);
+    crash_point(PIPELINE_PUBLISHED);
 }
 
 static void on_batch_done(Batch *batch, void *context) {
@@ -192,6 +196,7 @@ void engine_flush(Engine *engine) {
     batch->last_due_us = &engine->last_due_us;
     engine->in_flight = true;
     engine->sent_us = engine_now_us(engine);
+    crash_point(PIPELINE_FILLED);
     store_run(engine->store, batch, on_batch_done, engine);
 }
 

@@ -3,6 +3,8 @@
  * sleeps exactly until the next one is due. */
 #include "engine/internal.h"
 
+#include "base/crash.h"
+
 void promote_at(EngineQueue *queue, int64_t due_us) {
     Engine *engine = queue->engine;
     if (queue->promote.place != 0 && queue->promote.key <= due_us) return;
@@ -13,6 +15,7 @@ void promote_at(EngineQueue *queue, int64_t due_us) {
 static void on_promoted(void *context, const PromoteReply *reply) {
     EngineQueue *queue = context;
     queue->promoting = false;
+    if (reply->moved > 0) crash_point(PROMOTE_DUE);
     if (reply->next_us > 0) promote_at(queue, reply->next_us);
     if (queue->promote_again) promote_at(queue, engine_now_us(queue->engine));
     queue->promote_again = false;

@@ -2,6 +2,7 @@
 #include "engine/internal.h"
 
 #include "base/alloc.h"
+#include "base/crash.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +62,7 @@ static Step pause_step(Operation *operation, Batch *batch) {
 }
 
 static void pause_settle(Operation *operation, const Batch *batch) {
+    crash_point(PAUSE_COMMITTED);
     QueueRequest *request = container_of(operation, QueueRequest, operation);
     (void)batch;
     EngineQueue *queue = queue_get(request->engine, request->queue);
@@ -119,6 +121,7 @@ typedef struct Wipe {
 static void wipe_done(Operation *operation) {
     Wipe *wipe = container_of(operation, Wipe, operation);
     Engine *engine = wipe->engine;
+    crash_point(WIPE_COMMITTED);
     if (operation->error.err == OK) {
         broker_wipe(engine->broker);
         sessions_forget_all(engine);
@@ -131,6 +134,7 @@ static void wipe_done(Operation *operation) {
             refill(queue, WINDOW_DELAYED);
         }
     }
+    crash_point(WIPE_DONE);
     wipe->request->error = operation->error;
     wipe->request->done(wipe->request);
     free(wipe);

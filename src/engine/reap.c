@@ -7,6 +7,7 @@
 #include "engine/internal.h"
 
 #include "base/alloc.h"
+#include "base/crash.h"
 #include "telemetry/metric.h"
 #include <stdlib.h>
 
@@ -107,6 +108,7 @@ static void reap_count(const Reap *reap) {
 }
 
 static void session_done(Operation *operation) {
+    crash_point(REAP_COMMITTED);
     Reap *reap = container_of(operation, Reap, operation);
     bool committed = operation->error.err == OK;
     if (committed) reap_count(reap);
@@ -139,6 +141,7 @@ static Reap *session_reap(Engine *engine, Str worker, const Session *own) {
 }
 
 void reap_session(Engine *engine, Session *session, bool forget) {
+    crash_point(REAP_BEGUN);
     Reap *reap = session_reap(engine, session_row(session)->worker, session);
     reap->forget_own = forget;
     pipeline_submit(engine, &reap->operation);
@@ -214,6 +217,7 @@ static Step keep_step(Operation *operation, Batch *batch) {
 static void keep_settle(Operation *operation, const Batch *batch) {
     KeepRequest *request = container_of(operation, KeepRequest, operation);
     (void)batch;
+    if (request->lost > 0) crash_point(REAP_KEPT);
     request->engine->stats.leases_lost += request->lost;
     if (request->lost > 0) metric_add(METRIC_LEASES_EXPIRED, NULL, (double)request->lost);
 }
@@ -291,6 +295,7 @@ static void overdue_settle(Operation *operation, const Batch *batch) {
 }
 
 static void overdue_done(Operation *operation) {
+    crash_point(REAP_OVERDUE);
     Reap *reap = container_of(operation, Reap, operation);
     Engine *engine = reap->engine;
     if (operation->error.err == OK) {

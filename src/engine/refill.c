@@ -7,6 +7,7 @@
 #include "engine/internal.h"
 
 #include "base/alloc.h"
+#include "base/crash.h"
 #include "core/order.h"
 #include <stdlib.h>
 
@@ -30,6 +31,7 @@ static void read_free(WindowRead *read) {
 }
 
 static void on_refill(Query *query) {
+    crash_point(REFILL_READ);
     WindowRead *read = container_of(query, WindowRead, query);
     EngineQueue *queue = read->queue;
     Engine *engine = queue->engine;
@@ -80,6 +82,7 @@ void refill(EngineQueue *queue, WindowSet set) {
 static void sweep_page(WindowRead *read, int64_t after, int64_t until_us);
 
 static void on_sweep(Query *query) {
+    crash_point(SWEEP_READ);
     WindowRead *read = container_of(query, WindowRead, query);
     EngineQueue *queue = read->queue;
     Engine *engine = queue->engine;

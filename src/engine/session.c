@@ -8,6 +8,7 @@
 #include "engine/internal.h"
 
 #include "base/alloc.h"
+#include "base/crash.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,6 +123,7 @@ Session *engine_session_open(Engine *engine, const SessionInfo *info) {
     session->connections++;
     session->row.closed_us = 0;
     session->row.seen_us = now_us;
+    crash_point(SESSION_OPENED);
     /* without a lease there is nothing that a restart must know: its jobs have their own
      * deadlines */
     if (session->row.lease_ms > 0) write_one(engine, session);
@@ -140,6 +142,7 @@ void engine_session_beat(Engine *engine, Session *session, int64_t rss_kb) {
 void engine_session_close(Engine *engine, Session *session) {
     check(session->connections > 0);
     if (--session->connections > 0) return;
+    crash_point(SESSION_CLOSED);
     session->row.closed_us = engine_now_us(engine);
     session->wake = NULL;
     if (session->row.lease_ms > 0) {
@@ -237,6 +240,7 @@ static Step write_step(Operation *operation, Batch *batch) {
 }
 
 static void write_done(Operation *operation) {
+    crash_point(SESSION_WRITTEN);
     SessionsWrite *write = container_of(operation, SessionsWrite, operation);
     Engine *engine = write->engine;
     if (operation->error.err != OK) {
@@ -288,6 +292,7 @@ static void write_stale(Engine *engine, int64_t now_us) {
     size_t at = 0;
     Session *session;
     while ((session = map_next(&engine->sessions, &at))) {
+        /* without a lease it would never be reaped, and its row would stay for ever */
         bool stale = session->row.lease_ms > 0 && session->row.seen_us > session->written_us &&
                      now_us > session->written_us + WRITE_EVERY_US;
         if (session->dirty || stale) write_add(write, session);

@@ -6,6 +6,7 @@
 #include "engine/internal.h"
 
 #include "base/alloc.h"
+#include "base/crash.h"
 #include <stdlib.h>
 
 enum { UPKEEP_PAGE = 500 };
@@ -55,6 +56,7 @@ static Step expire_step(Operation *operation, Batch *batch) {
         if (row->status != ROW_LOADED) continue;
         if (job_expire(&row->job, &context) == CHANGE_APPLIED) batch_update(batch, row);
     }
+    crash_point(EXPIRE_DECIDED);
     return STEP_LAST;
 }
 
@@ -89,6 +91,7 @@ static Step prune_step(Operation *operation, Batch *batch) {
     }
     prune_rows(upkeep->ask, batch);
     prune_rows(upkeep->ask_dead, batch);
+    crash_point(PRUNE_DECIDED);
     return STEP_LAST;
 }
 

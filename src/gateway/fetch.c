@@ -2,6 +2,8 @@
  * within 2 s, since clients read with short deadlines. */
 #include "gateway/call.h"
 #include "gateway/wire.h"
+
+#include "base/crash.h"
 #include "proto/messages.h"
 
 #define FETCH_WAIT_US (2 * INT64_C(1000000))
@@ -58,6 +60,7 @@ static bool fetch_done(Fetch *fetch, const Job *jobs, size_t count, const Error 
     } else {
         reply_null(call_reply(call));
     }
+    if (count > 0) crash_point(WIRE_JOBS);
     call_done(call);
     return true;
 }
@@ -168,6 +171,7 @@ void verb_take(Call *call) {
     }
     engine_session_beat(call->gateway->engine, call->peer->session, -1);
     request.queue_count = count;
+    crash_point(WIRE_TAKE);
     TakeCall *state = arena_new(&call->arena, TakeCall);
     state->call = call;
     state->request = request;

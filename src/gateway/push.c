@@ -2,6 +2,8 @@
 #include "gateway/call.h"
 #include "gateway/wire.h"
 
+#include "base/crash.h"
+
 typedef struct Push {
     EnqueueRequest request;
     Call *call;
@@ -44,6 +46,7 @@ void verb_push(Call *call) {
         call_error(call, &error);
         return;
     }
+    crash_point(WIRE_PUSH);
     push->request.count = 1;
     push->request.operation.done = push_done;
     engine_enqueue(call->gateway->engine, &push->request);

@@ -2,6 +2,8 @@
  * current lease if the connection is the holder's, or if either announced no worker; a stale one
  * is +OK and counted, since they would repeat it otherwise. Opted-in ones are told STALE. */
 #include "gateway/call.h"
+
+#include "base/crash.h"
 #include "proto/messages.h"
 
 typedef struct SettleCall {
@@ -169,6 +171,7 @@ void verb_done(Call *call) {
         call_error(call, &error);
         return;
     }
+    crash_point(WIRE_DONE);
     SettleCall *state = settle_new(call, count, done_done);
     state->entries = entries;
     for (size_t i = 0; i < count; i++) {

@@ -7,6 +7,7 @@
 #include "net/connection.h"
 
 #include "base/alloc.h"
+#include "base/crash.h"
 #include <arpa/inet.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -222,9 +223,11 @@ static void flush_output(Connection *connection) {
     size_t queued = connection_queued(connection);
     ssize_t count = 0;
     if (queued > 0) {
+        crash_point(NET_SEND);
         count =
             connection->transport->write(connection->transport_state, connection->fd,
                                          connection->output.data + connection->output_at, queued);
+        crash_point(NET_SENT);
     }
     if (count == TRANSPORT_FAILED) {
         end(connection, CONNECTION_PEER);

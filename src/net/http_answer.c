@@ -2,6 +2,7 @@
 #include "net/http_session.h"
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/time.h"
 
 static Str date_now(HttpServer *server) {
@@ -55,6 +56,7 @@ static void finish(HttpRequest *request) {
 void http_respond(HttpRequest *request, unsigned status, const HttpPair *headers,
                   size_t header_count, Str body) {
     check(!request->status && status >= 200 && status < 600);
+    crash_point(HTTP_ANSWER);
     request->status = status;
     if (request->session) {
         Connection *connection = request->session->connection;

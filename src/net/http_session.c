@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/crash.h"
 
 typedef enum Step { STEP_MORE, STEP_WAIT } Step;
 
@@ -69,6 +70,7 @@ static Step hand_over(HttpSession *session) {
     session->state = HTTP_HANDLING;
     connection_deadline(session->connection, 0);
     server->counters.requests++;
+    crash_point(HTTP_READ);
     server->options.handler(server->options.owner, session->request);
     return STEP_MORE;
 }

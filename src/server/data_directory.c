@@ -2,6 +2,7 @@
 #include "server/data_directory.h"
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/time.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -49,6 +50,7 @@ static Err write_whole(const char *path, Str text, Error *error) {
     int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     bool good = fd >= 0 && write(fd, text.ptr, text.len) == (ssize_t)text.len && fsync(fd) == 0;
     if (fd >= 0) good &= close(fd) == 0;
+    crash_point(TOKEN_WRITTEN);
     if (good && rename(beside, path) == 0) return OK;
     return error_set(error, ERR_INVALID, "can't write '%s': %s", path, strerror(errno));
 }

@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "auth/token.h"
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/time.h"
 #include "broker/broker.h"
 #include "engine/engine.h"
@@ -116,6 +117,7 @@ static void on_terminate(void *owner) {
         return;
     }
     node->draining = true;
+    crash_point(DRAIN_BEGUN);
     log_info("node.draining", kv_int("most_ms", DRAIN_MOST_US / US_PER_MS));
     worker_child_stop(&node->worker);
     engine_drain(node->engine);
@@ -281,12 +283,14 @@ static Err node_open(Node *node, Error *error) {
     raise_descriptors();
     log_setup(config);
     TRY(data_directory_make(config->data.ptr, error));
+    crash_point(DATA_MADE);
     TRY(load_keys(node, error));
     TRY(watch_signals(node, error));
     TRY(open_engine(node, error));
     TRY(admin_token_write(config->data.ptr, node->tokens, error));
     TRY(open_http(node, error));
     TRY(open_gateway(node, error));
+    crash_point(PORTS_OPEN);
     node->worker = (WorkerChild){
         .loop = node->loop,
         .config = config,
@@ -328,9 +332,11 @@ static void node_close(Node *node) {
     if (node->engine) {
         engine_drain(node->engine);
         settle(node);
+        crash_point(STOP_SETTLED);
         loop_timer_cancel(&node->wake);
         loop_task_cancel(&node->flush);
         store_close(node->store);
+        crash_point(STOP_CLOSED);
     }
     metric_reset();
     api_free(node->api);
@@ -340,6 +346,7 @@ static void node_close(Node *node) {
 }
 
 Err serve(const ServeOptions *options, Error *error) {
+    crash_setup();
     Node node = {.config = options->config, .options = options, .loop = loop_new()};
     store_clock_init(&node.clock);
     loop_timer_init(&node.wake, node.loop, on_wake, &node);
@@ -352,6 +359,7 @@ Err serve(const ServeOptions *options, Error *error) {
         log_info("node.started", kv_text("version", takt_version),
                  kv_str("data", node.config->data));
         loop_run(node.loop);
+        crash_point(DRAIN_OVER);
         log_info("node.stopped");
     }
     node_close(&node);

@@ -2,6 +2,7 @@
 const { test, after } = require("node:test");
 const assert = require("node:assert/strict");
 const fs = require("node:fs");
+const path = require("node:path");
 const { Takt, binary, cleanEnvironment, freePorts } = require("./lib/takt");
 const { run } = require("./lib/process");
 const { newJid } = require("./lib/wire");
@@ -51,6 +52,20 @@ test("TERM with a worker of its own: the command that runs is waited for", async
   await takt.up();
   assert.equal((await takt.api.job(id)).state, "succeeded");
   await takt.end();
+});
+
+test("a plain worker that never beats has no session in the store; one that beats has", async () => {
+  const takt = await Takt.start();
+  const [silent, beating] = [unique("never-beats"), unique("beats")];
+  await (await takt.wire({ wid: beating })).call("BEAT", { wid: beating });
+  await takt.restart(); // which knows a session from the start, and so looks after all every 250 ms
+  await takt.wire({ wid: silent });
+  await sleep(1000);
+  await takt.kill();
+  const files = ["takt.db", "takt.db-wal"].map((name) => fs.readFileSync(path.join(takt.data, name)));
+  const kept = (text) => files.some((bytes) => bytes.includes(text));
+  assert.ok(kept(beating));
+  assert.ok(!kept(silent), "its row would never be forgotten");
 });
 
 test("jobs of every state survive a kill -9; running ones can still be acknowledged", async () => {

@@ -141,6 +141,11 @@ class Symbols(TreeTest):
         self.assertIn("asks the system", self.problems(
             "long clock_now(void); int job(void) { return (int)clock_now(); }")[0])
 
+    def test_crash_points_are_for_test_builds(self):
+        self.archive("base", "crash.c", "void crash_pass(int point) { (void)point; }")
+        self.assertIn("crash_pass() of crash.c.o", self.problems(
+            "void crash_pass(int); int job(void) { crash_pass(1); return 0; }")[0])
+
     def test_io_and_system_clock(self):
         problems = self.problems("long time(long *); long write(int, char *, long);"
                                  "int job(void) { return (int)(time(0) + write(1, \"\", 0)); }")

@@ -3,6 +3,7 @@
 #include "store/sqlite/schema.h"
 
 #include "base/buf.h"
+#include "base/crash.h"
 #include "store/sqlite/database.h"
 
 enum { APPLICATION_ID = 0x54616b74 }; /* "Takt" */
@@ -88,7 +89,9 @@ Err schema_migrate(sqlite3 *db, int64_t now_us, Error *error) {
     if (version == (int64_t)LENGTH(STEPS)) return OK;
     TRY(sqlite_exec(db, "BEGIN IMMEDIATE", error));
     Err err = apply(db, version, now_us, error);
+    crash_point(SCHEMA_MADE);
     if (err == OK) err = sqlite_exec(db, "COMMIT", error);
+    crash_point(SCHEMA_COMMITTED);
     if (!sqlite3_get_autocommit(db)) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     return err;
 }

@@ -4,6 +4,7 @@
  * The order of opening is the safety of the file: lock it, look whether it is ours, and only then
  * change anything in it. */
 #include "base/alloc.h"
+#include "base/crash.h"
 #include "store/kinds.h"
 #include "store/sqlite/lock.h"
 #include "store/sqlite/read.h"
@@ -61,15 +62,18 @@ static Err create_file(const char *path, Error *error) {
     if (fd < 0 && errno == EEXIST) return OK;
     if (fd < 0) return file_error("creating", path, error);
     close(fd);
+    crash_point(STORE_FILE_MADE);
     return sync_directory(path, error);
 }
 
 static Err open_file(SqliteStore *sqlite, Error *error) {
     Database *database = &sqlite->writer.database;
+    crash_point(STORE_LOCKED);
     TRY(create_file(sqlite->path, error));
     TRY(database_open(database, sqlite->path, DATABASE_WRITER, error));
     TRY(schema_check(database->db, sqlite->path, error));
     TRY(database_settle(database, error));
+    crash_point(STORE_SETTLED);
     TRY(schema_migrate(database->db, sqlite->io.now_us(sqlite->io.context), error));
     TRY(writer_start(&sqlite->writer, &sqlite->io, error));
     return readers_start(&sqlite->readers, sqlite->path, &sqlite->io, error);

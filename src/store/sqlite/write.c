@@ -6,6 +6,7 @@
 #include "store/sqlite/write.h"
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "store/sqlite/fatal.h"
 #include "store/sqlite/flush.h"
 
@@ -30,8 +31,12 @@ static Err rounds(Writer *writer, Batch *batch, Error *error) {
     bool more = true;
     while (more) {
         more = batch->advance(batch);
-        if (batch->wipe) TRY(flush_wipe(writer, error));
+        if (batch->wipe) {
+            TRY(flush_wipe(writer, error));
+            crash_point(WIPE_DELETED);
+        }
         TRY(flush_batch(writer, batch, error));
+        crash_point(STORE_FLUSHED);
     }
     batch->finish(batch);
     TRY(count_write(writer, batch, error));
@@ -39,11 +44,16 @@ static Err rounds(Writer *writer, Batch *batch, Error *error) {
 }
 
 static Err transaction(Writer *writer, Batch *batch, Error *error) {
+    crash_point(STORE_TAKEN);
     TRY(database_run(&writer->database, SQL_BEGIN_WRITE, error));
+    crash_point(STORE_BEGUN);
     batch->now_us = writer->io->now_us(writer->io->context);
     batch->frontier_us = writer->now.frontier_us;
     TRY(rounds(writer, batch, error));
-    return database_run(&writer->database, SQL_COMMIT, error);
+    crash_point(STORE_WRITTEN);
+    TRY(database_run(&writer->database, SQL_COMMIT, error));
+    crash_point(STORE_COMMITTED);
+    return OK;
 }
 
 static void roll_back(Writer *writer) {
@@ -72,8 +82,10 @@ static void run_batch(Writer *writer, Batch *batch) {
 static void checkpoint(Writer *writer) {
     if (writer->log_pages < CHECKPOINT_PAGES) return;
     writer->log_pages = 0;
+    crash_point(STORE_CHECKPOINT);
     sqlite3 *db = writer->database.db;
     int rc = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    crash_point(STORE_CHECKPOINTED);
     if (rc == SQLITE_OK || rc == SQLITE_BUSY || rc == SQLITE_LOCKED) return;
     Error error;
     (void)sqlite_error(db, rc, "copying the write-ahead log into the store", &error);
@@ -107,6 +119,7 @@ static void *writer_main(void *context) {
         pthread_mutex_unlock(&writer->mutex);
         run_batch(writer, batch);
         writer->io->post(writer->io->context, deliver, writer);
+        crash_point(STORE_POSTED);
         checkpoint(writer);
         pthread_mutex_lock(&writer->mutex);
     }

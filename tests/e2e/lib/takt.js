@@ -47,9 +47,16 @@ class Takt {
 
   /**
    * Starts a node and waits until it is ready. Options: `config` (YAML text), `env`, `flags`, `data` (a
-   * directory to use again).
+   * directory to use again), `binary`.
    */
   static async start(options = {}) {
+    const takt = await Takt.make(options);
+    await takt.up();
+    return takt;
+  }
+
+  /** The same, but it is not started yet. */
+  static async make(options = {}) {
     const takt = new Takt();
     takt.workers = [];
     nodes.add(takt);
@@ -62,16 +69,26 @@ class Takt {
       takt.configPath = path.join(processes.temporaryDirectory(), "takt.yaml");
       fs.writeFileSync(takt.configPath, options.config);
     }
-    await takt.up();
     return takt;
   }
 
   /** Starts it (again) on the same data and ports. */
   async up() {
+    this.launch();
+    await this.ready();
+  }
+
+  /** Starts it, with `env` beside what it always has, and waits for nothing. */
+  launch(env = {}) {
     const flags = ["serve", "--data", this.data, "--http", `127.0.0.1:${this.httpPort}`];
     flags.push("--worker", `127.0.0.1:${this.port}`, ...(this.options.flags || []));
     if (this.configPath) flags.push("--config", this.configPath);
-    this.node = processes.start(binary, flags, { env: cleanEnvironment(this.options.env) });
+    const program = this.options.binary || binary;
+    this.node = processes.start(program, flags, { env: cleanEnvironment({ ...this.options.env, ...env }) });
+  }
+
+  /** Waits until it is ready; throws when it ends. */
+  async ready() {
     await until(
       "the node is ready",
       async () => {

@@ -401,7 +401,7 @@ static void flags_beat_environment_beats_file(void **state) {
 static void unknown_variables_warn(void **state) {
     (void)state;
     const char *environment[] = {"TAKT_LOG_LEVLE=x", "TAKT_SOMETHING_ELSE=y", "TAKT_SERVER=s",
-                                 "TAKT_TOKEN=t",     "TAKT_CRASH_AT=z",       NULL};
+                                 "TAKT_TOKEN=t",     "TAKT_FENCE=1",          NULL};
     assert_int_equal(load(NULL, environment, NULL, 0), OK);
     assert_string_equal(buf_cstr(&report.warnings),
                         "takt: TAKT_LOG_LEVLE: unknown variable, ignored; did you mean "
