@@ -400,13 +400,19 @@ static void flags_beat_environment_beats_file(void **state) {
 
 static void unknown_variables_warn(void **state) {
     (void)state;
-    const char *environment[] = {"TAKT_LOG_LEVLE=x", "TAKT_SOMETHING_ELSE=y", "TAKT_SERVER=s",
-                                 "TAKT_TOKEN=t",     "TAKT_CRASH_AT=z",       NULL};
+    const char *environment[] = {"TAKT_LOG_LEVLE=x",
+                                 "TAKT_SOMETHING_ELSE=y",
+                                 "TAKT_SERVER=s",
+                                 "TAKT_TOKEN=t",
+                                 "TAKT_CRASH_AT=z",
+                                 "TAKT_\033[2J\n=1",
+                                 NULL};
     assert_int_equal(load(NULL, environment, NULL, 0), OK);
     assert_string_equal(buf_cstr(&report.warnings),
                         "takt: TAKT_LOG_LEVLE: unknown variable, ignored; did you mean "
                         "TAKT_LOG_LEVEL?\n"
-                        "takt: TAKT_SOMETHING_ELSE: unknown variable, ignored\n");
+                        "takt: TAKT_SOMETHING_ELSE: unknown variable, ignored\n"
+                        "takt: TAKT_?[2J?: unknown variable, ignored\n");
 }
 
 static void secrets_come_from_files_and_are_never_shown(void **state) {
