@@ -71,6 +71,34 @@ void call_bulk(Call *call, Buf *buf) {
     call_done(call);
 }
 
+typedef struct Named {
+    Str name;
+    size_t at;
+} Named;
+
+static int compare_named(const void *one, const void *two) {
+    const Named *a = one;
+    const Named *b = two;
+    int order = str_compare(a->name, b->name);
+    return order != 0 ? order : (a->at > b->at) - (a->at < b->at);
+}
+
+/* Sorted, since whoever chooses the names could choose them against a hash. */
+const size_t *call_firsts(Call *call, const Str *names, size_t count) {
+    Named *sorted = arena_zero(&call->arena, count, sizeof *sorted);
+    size_t *firsts = arena_zero(&call->arena, count, sizeof *firsts);
+    for (size_t i = 0; i < count; i++) {
+        sorted[i] = (Named){names[i], i};
+    }
+    if (count > 0) qsort(sorted, count, sizeof *sorted, compare_named);
+    size_t first = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || !str_eq(sorted[i].name, sorted[i - 1].name)) first = sorted[i].at;
+        firsts[sorted[i].at] = first;
+    }
+    return firsts;
+}
+
 bool call_sees(const Call *call, Str queue) {
     /* without a connection there is nobody left to show anything to */
     return call->peer && access_sees_queue(&call->peer->principal, queue);

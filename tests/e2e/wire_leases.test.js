@@ -103,6 +103,22 @@ test("many workers share many jobs, each once", async () => {
   await Promise.all(workers.map((worker) => worker.close()));
 });
 
+test("a jid that is given twice is answered once: OK if either counts", async () => {
+  const { queue, jids: [jid] } = await filled();
+  const worker = await takt.worker(unique("w"));
+  const [{ fence }] = await worker.lease(queue);
+  const other = fence + 1;
+  const cases = [
+    [`TEXTEND [{"jid":"${jid}","fence":${other}},{"jid":"${jid}","fence":${fence}}]`, `{"${jid}":30000}`],
+    [`TDONE [{"jid":"${jid}","fence":${fence}},{"jid":"${jid}","fence":${other}}]`, `{"${jid}":"OK"}`],
+    [`QUEUE LATENCY ${queue} ${queue}`, `{"${queue}":0}`],
+  ];
+  for (const [line, answer] of cases) assert.equal((await worker.ask(line)).text, answer);
+  const refused = await worker.ask(`PUSHB [{"jid":"${jid}","args":1},{"jid":"${jid}","args":2},{},{}]`);
+  assert.deepEqual(refused.text.match(/"[^"]*":/g), [`"${jid}":`, '"":']);
+  await worker.close();
+});
+
 test("an outcome counts once: the same again is OK, another is STALE", async () => {
   const { queue, jids: [jid] } = await filled();
   const worker = await takt.worker(unique("w"));
