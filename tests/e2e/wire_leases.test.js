@@ -103,6 +103,13 @@ test("many workers share many jobs, each once", async () => {
   await Promise.all(workers.map((worker) => worker.close()));
 });
 
+test("a fetch of names that no queue can have finds nothing", async () => {
+  const worker = await takt.worker(unique("w"));
+  assert.deepEqual(await worker.call("TFETCH", { queues: ["", "a b", "\u0000"], n: 1 }), []);
+  assert.equal(await worker.call("CAPS").then(Array.isArray), true);
+  await worker.close();
+});
+
 test("a jid that is given twice is answered once: OK if either counts", async () => {
   const { queue, jids: [jid] } = await filled();
   const worker = await takt.worker(unique("w"));
