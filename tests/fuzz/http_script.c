@@ -148,7 +148,10 @@ static bool await_answer(Script *script, bool to_head, HttpAnswer *ret) {
 }
 
 static bool exchange(Script *script, const Block *block, HttpAnswer *ret) {
-    if (!script->link) script->link = memory_connect(script->node.loop, NODE_HTTP);
+    if (!script->link || memory_is_closed(script->link)) {
+        script->link = memory_connect(script->node.loop, NODE_HTTP);
+        script->seen = 0;
+    }
     memory_send(script->link, write_request(script, block), 0);
     memory_settle(script->node.loop);
     bool answered = await_answer(script, str_starts_with(block->line, STR("HEAD ")), ret);

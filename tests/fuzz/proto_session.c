@@ -40,6 +40,7 @@ typedef struct Play {
     int64_t fences[JOBS_MAX];
     size_t fence_count;
     int64_t advanced_ms;
+    bool rested; /* nothing more is to come */
 } Play;
 
 /* ---- playing ---- */
@@ -90,6 +91,26 @@ static void control(Play *play, Str line) {
     }
 }
 
+static size_t received(const Play *play) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < PEERS; i++) {
+        if (play->clients[i].link) bytes += memory_received(play->clients[i].link).len;
+    }
+    return bytes;
+}
+
+/* Beyond what a fetch may wait, as long as that brings answers: some verbs wait for those before them.
+ */
+static bool wait_for_all(Play *play) {
+    enum { ROUNDS = 10 };
+    for (int round = 0; round < ROUNDS; round++) {
+        size_t before = received(play);
+        memory_advance(play->node.loop, (TAKE_WAIT_MAX_MS + 1000) * INT64_C(1000));
+        if (received(play) == before) return true;
+    }
+    return false;
+}
+
 static void play_all(Play *play, Str script) {
     choose(play, 0);
     while (script.len > 0) {
@@ -107,8 +128,7 @@ static void play_all(Play *play, Str script) {
         memory_settle(play->node.loop);
     }
     memory_settle(play->node.loop);
-    /* beyond what a fetch may wait */
-    memory_advance(play->node.loop, (TAKE_WAIT_MAX_MS + 1000) * INT64_C(1000));
+    play->rested = wait_for_all(play);
 }
 
 /* ---- what was pushed ---- */
@@ -248,7 +268,7 @@ static void check_client(Play *play, const Client *client) {
         return;
     }
     check(reply.kind == REPLY_SIMPLE && str_starts_with(reply.text, STR("HI {")));
-    bool complete = !client->lost && !memory_is_closed(client->link);
+    bool complete = play->rested && !client->lost && !memory_is_closed(client->link);
     bool greeted = false;
     for (;;) {
         LineScan scan = {0};
