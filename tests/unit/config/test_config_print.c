@@ -81,8 +81,33 @@ static void a_type_is_printed_with_all_its_members(void **state) {
     config_free(again);
 }
 
+static void urls_are_shown_without_their_password(void **state) {
+    (void)state;
+    static const struct {
+        const char *url;
+        const char *masked;
+    } CASES[] = {
+        {"postgres://u:p@h:5432/d?x=y", "postgres://u:***@h:5432/d?x=y"},
+        {"postgres://u:p@q@h/d", "postgres://u:***@h/d"},
+        {"redis://:p@h", "redis://:***@h"},
+        {"redis://h:6379/0", "redis://h:6379/0"},
+        {"postgres://u@h/a:b@c", "postgres://u@h/a:b@c"},
+        {"postgresql://h/d?user=u&password=p&a=b", "postgresql://h/d?user=u&password=***&a=b"},
+        {"sqlite:/x:y@z", "sqlite:/x:y@z"},
+        {"memory:", "memory:"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < LENGTH(CASES); i++) {
+        cleanup(buf_done) Buf masked;
+        buf_init(&masked, 200);
+        config_mask_url(&masked, str_from(CASES[i].url));
+        assert_string_equal(buf_cstr(&masked), CASES[i].masked);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(urls_are_shown_without_their_password),
         cmocka_unit_test(a_text_is_printed_so_that_it_loads),
         cmocka_unit_test(a_type_is_printed_with_all_its_members),
     };
