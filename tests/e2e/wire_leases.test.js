@@ -103,6 +103,16 @@ test("many workers share many jobs, each once", async () => {
   await Promise.all(workers.map((worker) => worker.close()));
 });
 
+test("parked BEATs in one write are all answered, whatever stands between them", async () => {
+  const wid = unique("w");
+  const worker = await takt.worker(wid);
+  const beat = (wait_ms) => `BEAT ${JSON.stringify({ wid, wait_ms })}\r\n`;
+  const replies = [worker.reply(), worker.reply(), worker.reply(), worker.reply()];
+  worker.write(beat(50) + "HELLO\r\n" + beat(20) + beat(10));
+  assert.deepEqual((await Promise.all(replies)).map(({ type }) => type), ["$", "-", "$", "$"]);
+  await worker.close();
+});
+
 test("a fetch of names that no queue can have finds nothing", async () => {
   const worker = await takt.worker(unique("w"));
   assert.deepEqual(await worker.call("TFETCH", { queues: ["", "a b", "\u0000"], n: 1 }), []);
