@@ -57,6 +57,7 @@ struct Gateway {
     Listener *listener;
     GatewayOptions options;
     List peers;
+    size_t calls; /* of peers that are gone too: the engine may still come back to them */
     bool closed;
     int64_t started_us;
     uint64_t commands;

@@ -20,10 +20,15 @@ enum {
 
 /* ---- calls ---- */
 
+static void gateway_free_if_over(Gateway *gateway);
+
 static void call_free(Call *call) {
+    Gateway *gateway = call->gateway;
     buf_done(&call->reply);
     arena_done(&call->arena);
     free(call);
+    gateway->calls--;
+    gateway_free_if_over(gateway);
 }
 
 Buf *call_reply(Call *call) {
@@ -138,6 +143,7 @@ static void run_call(Peer *peer, const Verb *verb, const Command *command) {
     Call *call = alloc_zero(1, sizeof *call);
     call->peer = peer;
     call->gateway = peer->gateway;
+    call->gateway->calls++;
     call->verb = verb;
     buf_init(&call->reply, REPLY_MAX);
     list_append(&peer->calls, &call->node);
@@ -234,8 +240,6 @@ static void on_end(Connection *connection, void *owner) {
     peer_read(peer);
 }
 
-static void gateway_free_if_over(Gateway *gateway);
-
 static void on_close(Connection *connection, void *owner, ConnectionEnd why) {
     Peer *peer = owner;
     Gateway *gateway = peer->gateway;
@@ -310,7 +314,7 @@ Err gateway_open(Loop *loop, Engine *engine, const GatewayOptions *options, Gate
 }
 
 static void gateway_free_if_over(Gateway *gateway) {
-    if (!gateway->closed || !list_is_empty(&gateway->peers)) return;
+    if (!gateway->closed || gateway->calls > 0 || !list_is_empty(&gateway->peers)) return;
     free(gateway);
 }
 

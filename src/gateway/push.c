@@ -77,6 +77,13 @@ static Err read_one(Call *call, Json object, WireJob *wire, Job *ret, Error *err
     return take_job(call, wire, ret, error);
 }
 
+/* Also of a job with members of wrong types; absent where there is none. */
+static Str jid_of(Call *call, Json object) {
+    Json jid = object.kind == JSON_OBJECT ? json_member(object, STR("jid")) : (Json){0};
+    bool named = jid.text.ptr && jid.kind == JSON_STRING;
+    return named ? json_string(jid, &call->arena) : (Str){0};
+}
+
 /* The good jobs are kept, the others are named with what is wrong: jid → error. Of jobs with one jid,
  * or without any, the first is named. */
 void verb_push_bulk(Call *call) {
@@ -103,7 +110,7 @@ void verb_push_bulk(Call *call) {
             push->request.count++;
             continue;
         }
-        push->refused[push->refused_count] = wire.jid;
+        push->refused[push->refused_count] = jid_of(call, object);
         push->reasons[push->refused_count++] = arena_str(&call->arena, str_from(error.message));
     }
     push->request.operation.done = bulk_done;
