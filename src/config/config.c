@@ -28,21 +28,24 @@ void config_report_done(ConfigReport *report) {
 static void add_line(Buf *lines, Origin origin, const char *format, va_list args)
     __attribute__((format(printf, 3, 0)));
 
-/* Control characters that a file's text brings along become '?': the lines go to a terminal. */
+/* Control characters that a text or a name brings along become '?': the lines go to a terminal. */
 static void add_line(Buf *lines, Origin origin, const char *format, va_list args) {
     char text[MAX_PROBLEM];
     vsnprintf(text, sizeof(text), format, args);
-    for (char *at = text; *at; at++) {
-        if ((unsigned char)*at < ' ' || *at == 0x7f) *at = '?';
-    }
-    buf_add(lines, STR("takt: "));
+    cleanup(buf_done) Buf line;
+    buf_init(&line, MAX_REPORT);
+    buf_add(&line, STR("takt: "));
     if (origin.file && origin.line > 0) {
-        buf_format(lines, "%s:%zu:%zu: ", origin.file, origin.line, origin.column);
+        buf_format(&line, "%s:%zu:%zu: ", origin.file, origin.line, origin.column);
     } else if (origin.file || origin.name) {
-        buf_format(lines, "%s: ", origin.file ? origin.file : origin.name);
+        buf_format(&line, "%s: ", origin.file ? origin.file : origin.name);
     }
-    buf_add(lines, str_from(text));
-    buf_add_char(lines, '\n');
+    buf_add(&line, str_from(text));
+    for (size_t i = 0; i < line.len; i++) {
+        if ((unsigned char)line.data[i] < ' ' || line.data[i] == 0x7f) line.data[i] = '?';
+    }
+    buf_add_char(&line, '\n');
+    buf_add(lines, buf_str(&line));
 }
 
 void config_problem(ConfigLoad *load, Origin origin, const char *format, ...) {

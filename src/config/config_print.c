@@ -54,10 +54,36 @@ void config_mask_url(Buf *out, Str url) {
     mask_query(out, rest);
 }
 
-/* JSON strings are YAML's double-quoted ones. */
+/* The length of the sequence at `at` that YAML takes for a line break or does not take at all: the
+ * controls from U+0080 on, U+2028 and U+2029, U+FEFF, U+FFFE and U+FFFF. 0: it is none. */
+static size_t unprintable(const unsigned char *at, size_t room) {
+    if (room < 2 || at[0] < 0xc2) return 0;
+    if (at[0] == 0xc2) return at[1] < 0xa0 ? 2 : 0;
+    if (room < 3) return 0;
+    if (at[0] == 0xe2) return at[1] == 0x80 && (at[2] == 0xa8 || at[2] == 0xa9) ? 3 : 0;
+    if (at[0] != 0xef) return 0;
+    return (at[1] == 0xbb && at[2] == 0xbf) || (at[1] == 0xbf && at[2] >= 0xbe) ? 3 : 0;
+}
+
+static unsigned code_point(const unsigned char *at, size_t len) {
+    if (len == 2) return (at[0] & 0x1fU) << 6 | (at[1] & 0x3fU);
+    return (at[0] & 0x0fU) << 12 | (at[1] & 0x3fU) << 6 | (at[2] & 0x3fU);
+}
+
+/* JSON strings are YAML's double-quoted ones, but for those few characters. */
 static void print_string(Buf *out, Str text) {
+    size_t plain = 0; /* everything before is written */
     buf_add_char(out, '"');
-    json_escape(out, text);
+    for (size_t i = 0; i < text.len; i++) {
+        const unsigned char *at = (const unsigned char *)text.ptr + i;
+        size_t len = unprintable(at, text.len - i);
+        if (len == 0) continue;
+        json_escape(out, (Str){text.ptr + plain, i - plain});
+        buf_format(out, "\\u%04x", code_point(at, len));
+        plain = i + len;
+        i = plain - 1;
+    }
+    json_escape(out, (Str){text.ptr ? text.ptr + plain : NULL, text.len - plain});
     buf_add_char(out, '"');
 }
 
@@ -100,18 +126,47 @@ static void print_value(Buf *out, const ConfigRow *row, const void *value) {
     }
 }
 
+static void print_type_name(Buf *out, const ConfigType *type) {
+    cleanup(buf_done) Buf name;
+    buf_init(&name, type->name.len + 32);
+    buf_add(&name, type->name);
+    if (type->version > 0) buf_format(&name, "@%lld", (long long)type->version);
+    print_string(out, buf_str(&name));
+}
+
+static void print_member(Buf *out, const char *name, Str value) {
+    if (!value.ptr) return;
+    buf_format(out, ", %s: ", name);
+    print_string(out, value);
+}
+
+/* What commands find in their environment is often a secret. */
+static void print_env(Buf *out, const ConfigType *type) {
+    if (type->env_count == 0) return;
+    buf_add(out, STR(", env: {"));
+    for (size_t i = 0; i < type->env_count; i++) {
+        if (i > 0) buf_add(out, STR(", "));
+        print_string(out, type->env[i].name);
+        buf_add(out, STR(": \"***\""));
+    }
+    buf_add_char(out, '}');
+}
+
 static void print_types(Buf *out, const Config *config) {
     if (config->type_count > 0) buf_add(out, STR("types:\n"));
     for (size_t i = 0; i < config->type_count; i++) {
         const ConfigType *type = &config->types[i];
-        buf_format(out, "  \"" STR_FMT, STR_ARG(type->name));
-        if (type->version > 0) buf_format(out, "@%lld", (long long)type->version);
-        buf_add(out, STR("\": {exec: "));
+        buf_add(out, STR("  "));
+        print_type_name(out, type);
+        buf_add(out, STR(": {exec: "));
         print_list(out, type->exec);
         if (type->timeout_ms > 0) {
             buf_add(out, STR(", timeout: "));
             duration_format(out, type->timeout_ms);
         }
+        print_env(out, type);
+        print_member(out, "user", type->user);
+        print_member(out, "cwd", type->cwd);
         buf_add(out, STR("}\n"));
     }
 }

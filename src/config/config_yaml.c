@@ -12,6 +12,7 @@
 #include <yaml.h>
 
 #include "base/alloc.h"
+#include "base/map.h"
 
 typedef struct YamlFile {
     ConfigLoad *load;
@@ -93,25 +94,24 @@ static Written write_node(const YamlFile *file, const yaml_node_t *node) {
     return written;
 }
 
-/* Reports a key that is no scalar, or that the mapping has already; else gives its text. */
-static bool read_key(const YamlFile *file, const yaml_node_t *mapping, const yaml_node_pair_t *pair,
-                     Str section, Str *ret) {
-    const yaml_node_t *key = get_node(file, pair->key);
+/* Reports a key that is no scalar, or that was seen in the mapping already; else gives its text. */
+static bool read_key(const YamlFile *file, const yaml_node_pair_t *pair, Str section, Map *seen,
+                     Str *ret) {
+    yaml_node_t *key = get_node(file, pair->key);
     if (key->type != YAML_SCALAR_NODE) {
         config_problem(file->load, node_origin(file, key), "a key must be a word");
         return false;
     }
     Str name = scalar_text(file, key);
-    for (const yaml_node_pair_t *earlier = mapping->data.mapping.pairs.start; earlier < pair;
-         earlier++) {
-        const yaml_node_t *other = get_node(file, earlier->key);
-        if (other->type != YAML_SCALAR_NODE || !str_eq(scalar_text(file, other), name)) continue;
+    const yaml_node_t *first = map_get(seen, name);
+    if (first) {
         config_problem(file->load, node_origin(file, key),
                        "duplicate key '" STR_FMT "%s" STR_FMT "', first on line %zu",
                        STR_ARG(section), section.len > 0 ? "." : "", STR_ARG(name),
-                       (size_t)other->start_mark.line + 1);
+                       (size_t)first->start_mark.line + 1);
         return false;
     }
+    map_put(seen, name, key);
     *ret = name;
     return true;
 }
@@ -154,11 +154,12 @@ static void read_section(const YamlFile *file, Str section, const yaml_node_t *n
                        STR_ARG(section));
         return;
     }
+    cleanup(map_done) Map seen = {0};
     for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
          pair < node->data.mapping.pairs.top; pair++) {
         Str name;
         size_t row = 0;
-        if (!read_key(file, node, pair, section, &name)) continue;
+        if (!read_key(file, pair, section, &seen, &name)) continue;
         if (!config_find_row(section, name, &row)) {
             report_unknown(file, get_node(file, pair->key)->start_mark, section, name);
             continue;
@@ -179,10 +180,11 @@ static void read_pairs(const YamlFile *file, const yaml_node_t *node, Str where,
     size_t count = (size_t)(node->data.mapping.pairs.top - node->data.mapping.pairs.start);
     ConfigPair *pairs = arena_zero(file->load->arena, count + 1, sizeof(*pairs));
     size_t used = 0;
+    cleanup(map_done) Map seen = {0};
     for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
          pair < node->data.mapping.pairs.top; pair++) {
         Str name;
-        if (!read_key(file, node, pair, where, &name)) continue;
+        if (!read_key(file, pair, where, &seen, &name)) continue;
         const yaml_node_t *value = get_node(file, pair->value);
         if (value->type != YAML_SCALAR_NODE) {
             config_problem(file->load, node_origin(file, value),
@@ -203,10 +205,11 @@ static void read_type(const YamlFile *file, Str name, const yaml_node_t *node, C
                        STR_FMT ": expected a mapping with 'exec'", STR_ARG(where));
         return;
     }
+    cleanup(map_done) Map seen = {0};
     for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
          pair < node->data.mapping.pairs.top; pair++) {
         Str member;
-        if (!read_key(file, node, pair, where, &member)) continue;
+        if (!read_key(file, pair, where, &seen, &member)) continue;
         const yaml_node_t *value = get_node(file, pair->value);
         if (str_eq(member, STR("env"))) {
             read_pairs(file, value, where, type);
@@ -230,10 +233,11 @@ static void read_types(const YamlFile *file, const yaml_node_t *node) {
     ConfigType *types = arena_zero(file->load->arena, count + 1, sizeof(*types));
     Origin *origins = arena_zero(file->load->arena, count + 1, sizeof(*origins));
     size_t used = 0;
+    cleanup(map_done) Map seen = {0};
     for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
          pair < node->data.mapping.pairs.top; pair++) {
         Str name;
-        if (!read_key(file, node, pair, STR("types"), &name)) continue;
+        if (!read_key(file, pair, STR("types"), &seen, &name)) continue;
         origins[used] = node_origin(file, get_node(file, pair->key));
         config_type_name(file->load, origins[used], name, &types[used]);
         size_t problems = file->load->problems;
@@ -256,12 +260,13 @@ static void read_root(const YamlFile *file, const yaml_node_t *root) {
         config_problem(file->load, node_origin(file, root), "expected a mapping of sections");
         return;
     }
+    cleanup(map_done) Map seen = {0};
     for (const yaml_node_pair_t *pair = root->data.mapping.pairs.start;
          pair < root->data.mapping.pairs.top; pair++) {
         Str name;
         size_t row = 0;
         Str names[CONFIG_ROWS + 1];
-        if (!read_key(file, root, pair, STR(""), &name)) continue;
+        if (!read_key(file, pair, STR(""), &seen, &name)) continue;
         const yaml_node_t *value = get_node(file, pair->value);
         if (str_eq(name, STR("types"))) {
             read_types(file, value);

@@ -192,10 +192,13 @@ size_t engine_session_take_cancels(Engine *engine, Session *session, Arena *aren
 void engine_session_park(Engine *engine, Session *session, void (*function)(void *context),
                          void *context) {
     (void)engine;
-    wake(session);
+    void (*earlier)(void *) = session->wake;
+    void *earlier_context = session->wake_context;
     session->wake = function;
     session->wake_context = context;
-    if (function && !list_is_empty(&session->cancels)) wake(session);
+    if (earlier) earlier(earlier_context); /* may park the next one, which has called ours then */
+    bool ours = session->wake == function && session->wake_context == context;
+    if (function && ours && !list_is_empty(&session->cancels)) wake(session);
 }
 
 void engine_session_unpark(Session *session, const void *context) {

@@ -57,6 +57,7 @@ struct Gateway {
     Listener *listener;
     GatewayOptions options;
     List peers;
+    size_t calls; /* of peers that are gone too: the engine may still come back to them */
     bool closed;
     int64_t started_us;
     uint64_t commands;
@@ -73,6 +74,9 @@ void call_fail(Call *call, const char *format, ...) printf_like(2, 3);
 
 /* The reply is this bulk; frees it. What outgrew its buffer is an error, never half a document. */
 void call_bulk(Call *call, Buf *buf);
+/* For each name the place of the first that equals it: a reply that is an object has each name once.
+ * In the call's arena. */
+const size_t *call_firsts(Call *call, const Str *names, size_t count);
 /* The token's queues include this one. */
 bool call_sees(const Call *call, Str queue);
 

@@ -1,6 +1,8 @@
 /* FETCH and TFETCH: jobs go out. A fetch without work is parked by the engine; FETCH is answered
  * within 2 s, since clients read with short deadlines. */
 #include "gateway/call.h"
+
+#include "core/name.h"
 #include "gateway/wire.h"
 
 #include "base/crash.h"
@@ -74,8 +76,7 @@ static void fetch_cancel(Call *call) {
 
 /* Other names count as empty queues. */
 static bool is_served(const Call *call, Str queue) {
-    return queue.len <= LIMIT_QUEUE && !str_starts_with(queue, STR("takt.")) &&
-           call_sees(call, queue);
+    return name_check_queue(queue, NULL) == OK && call_sees(call, queue);
 }
 
 static void fetch_begin(Call *call, const Str *queues, size_t count, size_t max, int64_t wait_us,

@@ -20,10 +20,15 @@ enum {
 
 /* ---- calls ---- */
 
+static void gateway_free_if_over(Gateway *gateway);
+
 static void call_free(Call *call) {
+    Gateway *gateway = call->gateway;
     buf_done(&call->reply);
     arena_done(&call->arena);
     free(call);
+    gateway->calls--;
+    gateway_free_if_over(gateway);
 }
 
 Buf *call_reply(Call *call) {
@@ -71,6 +76,34 @@ void call_bulk(Call *call, Buf *buf) {
     call_done(call);
 }
 
+typedef struct Named {
+    Str name;
+    size_t at;
+} Named;
+
+static int compare_named(const void *one, const void *two) {
+    const Named *a = one;
+    const Named *b = two;
+    int order = str_compare(a->name, b->name);
+    return order != 0 ? order : (a->at > b->at) - (a->at < b->at);
+}
+
+/* Sorted, since whoever chooses the names could choose them against a hash. */
+const size_t *call_firsts(Call *call, const Str *names, size_t count) {
+    Named *sorted = arena_zero(&call->arena, count, sizeof *sorted);
+    size_t *firsts = arena_zero(&call->arena, count, sizeof *firsts);
+    for (size_t i = 0; i < count; i++) {
+        sorted[i] = (Named){names[i], i};
+    }
+    if (count > 0) qsort(sorted, count, sizeof *sorted, compare_named);
+    size_t first = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || !str_eq(sorted[i].name, sorted[i - 1].name)) first = sorted[i].at;
+        firsts[sorted[i].at] = first;
+    }
+    return firsts;
+}
+
 bool call_sees(const Call *call, Str queue) {
     /* without a connection there is nobody left to show anything to */
     return call->peer && access_sees_queue(&call->peer->principal, queue);
@@ -110,6 +143,7 @@ static void run_call(Peer *peer, const Verb *verb, const Command *command) {
     Call *call = alloc_zero(1, sizeof *call);
     call->peer = peer;
     call->gateway = peer->gateway;
+    call->gateway->calls++;
     call->verb = verb;
     buf_init(&call->reply, REPLY_MAX);
     list_append(&peer->calls, &call->node);
@@ -206,8 +240,6 @@ static void on_end(Connection *connection, void *owner) {
     peer_read(peer);
 }
 
-static void gateway_free_if_over(Gateway *gateway);
-
 static void on_close(Connection *connection, void *owner, ConnectionEnd why) {
     Peer *peer = owner;
     Gateway *gateway = peer->gateway;
@@ -282,7 +314,7 @@ Err gateway_open(Loop *loop, Engine *engine, const GatewayOptions *options, Gate
 }
 
 static void gateway_free_if_over(Gateway *gateway) {
-    if (!gateway->closed || !list_is_empty(&gateway->peers)) return;
+    if (!gateway->closed || gateway->calls > 0 || !list_is_empty(&gateway->peers)) return;
     free(gateway);
 }
 

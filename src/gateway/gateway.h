@@ -29,7 +29,8 @@ Err gateway_open(Loop *loop, Engine *engine, const GatewayOptions *options, Gate
                  Error *error) must_check;
 /* Stops accepting; connections live on. */
 void gateway_stop_accepting(Gateway *gateway);
-/* Closes every connection and frees it when the last one is gone. Accepts NULL. */
+/* Closes every connection and frees it when the last one is gone, and the engine has answered the last
+ * command. Accepts NULL. */
 void gateway_close(Gateway *gateway);
 uint16_t gateway_port(const Gateway *gateway);
 size_t gateway_connections(const Gateway *gateway);

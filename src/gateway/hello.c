@@ -24,10 +24,10 @@ static bool password_is_right(const Peer *peer, const Hello *hello) {
     return password_matches(hello->pwdhash, expected);
 }
 
-/* JSON {"hostname","pid","labels","username"} for the list of workers. */
+/* JSON {"hostname","pid","labels","username"} for the list of workers: the longest HELLO fits. */
 static Str describe(Peer *peer, const Hello *hello) {
     Buf buf;
-    buf_init(&buf, 64 * 1024);
+    buf_init(&buf, 128 * 1024);
     JsonWriter writer = json_writer(&buf);
     json_begin_object(&writer);
     json_put_string(&writer, "hostname", hello->hostname.ptr ? hello->hostname : STR(""));

@@ -8,8 +8,9 @@ typedef struct Push {
     EnqueueRequest request;
     Call *call;
     /* PUSHB: what was refused, in order */
-    Buf refused;
-    JsonWriter writer;
+    Str *refused;
+    Str *reasons;
+    size_t refused_count;
 } Push;
 
 static void push_done(Operation *operation) {
@@ -55,13 +56,22 @@ void verb_push(Call *call) {
 static void bulk_done(Operation *operation) {
     Push *push = container_of(operation, Push, request.operation);
     Call *call = push->call;
-    json_end_object(&push->writer);
     if (operation->error.err != OK) {
-        buf_done(&push->refused);
         call_error(call, &operation->error);
-    } else {
-        call_bulk(call, &push->refused);
+        return;
     }
+    const size_t *firsts = call_firsts(call, push->refused, push->refused_count);
+    Buf buf;
+    buf_init(&buf, 16 * 1024 * 1024);
+    JsonWriter writer = json_writer(&buf);
+    json_begin_object(&writer);
+    for (size_t i = 0; i < push->refused_count; i++) {
+        if (firsts[i] != i) continue;
+        json_write_key(&writer, push->refused[i]);
+        json_write_string(&writer, push->reasons[i]);
+    }
+    json_end_object(&writer);
+    call_bulk(call, &buf);
 }
 
 static Err read_one(Call *call, Json object, WireJob *wire, Job *ret, Error *error) {
@@ -70,7 +80,15 @@ static Err read_one(Call *call, Json object, WireJob *wire, Job *ret, Error *err
     return take_job(call, wire, ret, error);
 }
 
-/* The good jobs are kept, the others are named with what is wrong: jid → error. */
+/* Also of a job with members of wrong types; absent where there is none. */
+static Str jid_of(Call *call, Json object) {
+    Json jid = object.kind == JSON_OBJECT ? json_member(object, STR("jid")) : (Json){0};
+    bool named = jid.text.ptr && jid.kind == JSON_STRING;
+    return named ? json_string(jid, &call->arena) : (Str){0};
+}
+
+/* The good jobs are kept, the others are named with what is wrong: jid → error. Of jobs with one jid,
+ * or without any, the first is named. */
 void verb_push_bulk(Call *call) {
     Json list;
     Error error;
@@ -84,9 +102,8 @@ void verb_push_bulk(Call *call) {
         return;
     }
     Push *push = push_new(call, count);
-    buf_init(&push->refused, 16 * 1024 * 1024);
-    push->writer = json_writer(&push->refused);
-    json_begin_object(&push->writer);
+    push->refused = arena_zero(&call->arena, count, sizeof *push->refused);
+    push->reasons = arena_zero(&call->arena, count, sizeof *push->reasons);
     JsonIter iter = json_iter(list);
     Json object;
     while (json_next(&iter, NULL, &object)) {
@@ -96,8 +113,8 @@ void verb_push_bulk(Call *call) {
             push->request.count++;
             continue;
         }
-        json_write_key(&push->writer, wire.jid);
-        json_write_string(&push->writer, str_from(error.message));
+        push->refused[push->refused_count] = jid_of(call, object);
+        push->reasons[push->refused_count++] = arena_str(&call->arena, str_from(error.message));
     }
     push->request.operation.done = bulk_done;
     if (push->request.count == 0) {

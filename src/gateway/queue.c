@@ -1,4 +1,5 @@
-/* QUEUE PAUSE, RESUME, REMOVE and LATENCY. Names that are unknown are skipped; * means all. */
+/* QUEUE PAUSE, RESUME, REMOVE and LATENCY. Names that are unknown are skipped, and so are those that
+ * no queue can have; * means all. */
 #include "gateway/call.h"
 
 #include "base/time.h"
@@ -63,11 +64,13 @@ static void queue_next(QueueCall *state) {
 
 static void write_latency(QueueCall *state) {
     const Query *query = &state->query;
+    const size_t *firsts = call_firsts(state->call, state->names, state->count);
     Buf buf;
     buf_init(&buf, 16 * 1024 * 1024);
     JsonWriter writer = json_writer(&buf);
     json_begin_object(&writer);
     for (size_t i = 0; i < state->count; i++) {
+        if (firsts[i] != i) continue;
         double seconds = 0;
         for (size_t k = 0; k < query->count; k++) {
             const QueueInfo *queue = &query->queues[k];
@@ -139,7 +142,7 @@ void verb_queue(Call *call) {
     state->names = arena_zero(&call->arena, QUEUE_NAMES_MAX, sizeof(Str));
     while (rest.ptr && state->count < QUEUE_NAMES_MAX) {
         Str name = str_split(&rest, ' ');
-        if (name.len == 0) continue;
+        if (name.len == 0 || !str_is_utf8(name)) continue;
         state->all |= str_eq(name, STR("*"));
         state->names[state->count++] = name;
     }

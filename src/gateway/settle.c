@@ -112,14 +112,20 @@ void verb_fail(Call *call) {
 
 /* ---- opted in ---- */
 
-static void write_answers(Call *call, const Str *jids, const OutcomeResult *answers, size_t count) {
+/* A jid is told once: of several outcomes for it, OK if any counted. */
+static void write_answers(Call *call, const Str *jids, OutcomeResult *answers, size_t count) {
     static const char *const words[] = {
         [OUTCOME_OK] = "OK", [OUTCOME_STALE] = "STALE", [OUTCOME_UNKNOWN_JOB] = "STALE"};
+    const size_t *firsts = call_firsts(call, jids, count);
+    for (size_t i = 0; i < count; i++) {
+        if (answers[i] == OUTCOME_OK) answers[firsts[i]] = OUTCOME_OK;
+    }
     Buf buf;
     buf_init(&buf, 64 * 1024 * 1024);
     JsonWriter writer = json_writer(&buf);
     json_begin_object(&writer);
     for (size_t i = 0; i < count; i++) {
+        if (firsts[i] != i) continue;
         json_write_key(&writer, jids[i]);
         json_write_string(&writer, str_from(words[answers[i]]));
     }

@@ -31,13 +31,24 @@ static void extend_done(Operation *operation) {
         call_error(call, &operation->error);
         return;
     }
+    size_t count = state->request.count;
+    Touch *touches = state->request.touches;
+    Str *jids = arena_zero(&call->arena, count, sizeof *jids);
+    for (size_t i = 0; i < count; i++) {
+        jids[i] = state->leases[i].jid;
+    }
+    const size_t *firsts = call_firsts(call, jids, count);
+    for (size_t i = 0; i < count; i++) {
+        if (touches[i].answer == OUTCOME_OK) touches[firsts[i]].answer = OUTCOME_OK;
+    }
     Buf buf;
     buf_init(&buf, 16 * 1024 * 1024);
     JsonWriter writer = json_writer(&buf);
     json_begin_object(&writer);
-    for (size_t i = 0; i < state->request.count; i++) {
-        json_write_key(&writer, state->leases[i].jid);
-        if (state->request.touches[i].answer == OUTCOME_OK) {
+    for (size_t i = 0; i < count; i++) {
+        if (firsts[i] != i) continue;
+        json_write_key(&writer, jids[i]);
+        if (touches[i].answer == OUTCOME_OK) {
             json_write_int(&writer, LEASE_QUICK_MS);
         } else {
             json_write_string(&writer, STR("STALE"));

@@ -41,7 +41,9 @@ struct HttpRequest {
     Str target;          /* as sent */
     Str path;            /* before '?', as sent, still percent-encoded; "*" for OPTIONS * */
     const Str *segments; /* "/v1/jobs/a%2Fb" -> "v1", "jobs", "a/b"; UTF-8, no control characters */
-    size_t segment_count;       /* 0 for "/"; a slash at the end gives a last empty segment */
+    size_t
+        segment_count; /* 0 for "/", with segments not NULL; a slash at the end gives a last empty
+                             segment */
     const HttpPair *parameters; /* of the query, decoded, in order, repeated ones kept */
     size_t parameter_count;
     HttpPair *headers; /* in order; names as sent, values without blanks around them */

@@ -43,12 +43,12 @@ static size_t count_byte(Str text, char byte) {
 }
 
 static bool read_path(HttpRequest *request, Str path) {
+    Str *segments = arena_zero(&request->arena, count_byte(path, '/'), sizeof *segments);
     request->path = path;
+    request->segments = segments;
     if (str_eq(path, STR("*"))) return request->method == HTTP_METHOD_OPTIONS;
     if (path.len == 0 || path.ptr[0] != '/') return false;
     if (path.len == 1) return true;
-    Str *segments = arena_zero(&request->arena, count_byte(path, '/'), sizeof *segments);
-    request->segments = segments;
     Str rest = {path.ptr + 1, path.len - 1};
     while (rest.ptr) {
         Str *segment = &segments[request->segment_count++];

@@ -103,6 +103,39 @@ test("many workers share many jobs, each once", async () => {
   await Promise.all(workers.map((worker) => worker.close()));
 });
 
+test("parked BEATs in one write are all answered, whatever stands between them", async () => {
+  const wid = unique("w");
+  const worker = await takt.worker(wid);
+  const beat = (wait_ms) => `BEAT ${JSON.stringify({ wid, wait_ms })}\r\n`;
+  const replies = [worker.reply(), worker.reply(), worker.reply(), worker.reply()];
+  worker.write(beat(50) + "HELLO\r\n" + beat(20) + beat(10));
+  assert.deepEqual((await Promise.all(replies)).map(({ type }) => type), ["$", "-", "$", "$"]);
+  await worker.close();
+});
+
+test("a fetch of names that no queue can have finds nothing", async () => {
+  const worker = await takt.worker(unique("w"));
+  assert.deepEqual(await worker.call("TFETCH", { queues: ["", "a b", "\u0000"], n: 1 }), []);
+  assert.equal(await worker.call("CAPS").then(Array.isArray), true);
+  await worker.close();
+});
+
+test("a jid that is given twice is answered once: OK if either counts", async () => {
+  const { queue, jids: [jid] } = await filled();
+  const worker = await takt.worker(unique("w"));
+  const [{ fence }] = await worker.lease(queue);
+  const other = fence + 1;
+  const cases = [
+    [`TEXTEND [{"jid":"${jid}","fence":${other}},{"jid":"${jid}","fence":${fence}}]`, `{"${jid}":30000}`],
+    [`TDONE [{"jid":"${jid}","fence":${fence}},{"jid":"${jid}","fence":${other}}]`, `{"${jid}":"OK"}`],
+    [`QUEUE LATENCY ${queue} ${queue}`, `{"${queue}":0}`],
+  ];
+  for (const [line, answer] of cases) assert.equal((await worker.ask(line)).text, answer);
+  const refused = await worker.ask(`PUSHB [{"jid":"${jid}","args":1},{"jid":"${jid}","args":2},{},{}]`);
+  assert.deepEqual(refused.text.match(/"[^"]*":/g), [`"${jid}":`, '"":']);
+  await worker.close();
+});
+
 test("an outcome counts once: the same again is OK, another is STALE", async () => {
   const { queue, jids: [jid] } = await filled();
   const worker = await takt.worker(unique("w"));

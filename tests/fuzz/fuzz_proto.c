@@ -1,7 +1,10 @@
-/* Fuzz target of the worker protocol's codec, both ends.
+/* Fuzz target of the worker protocol: the codec of both ends, and sessions against a node.
  *
- * Checked beyond crashes: a line or reply read in pieces is the one read whole, an accepted job is
- * written as one line that reads back the same. The first byte chooses the reader. */
+ * Checked beyond crashes: a line or reply read in pieces is the one read whole; an accepted message
+ * is written as one that reads back the same; an error has a sentence; and what proto_session.c
+ * says. The first byte chooses: 's' and 'S' (with a password) play a session, 'l' reads a line, 'r'
+ * a reply, 'j' a job, 'a' to 'i' a message. */
+#include "fuzz/proto_session.h"
 #include "proto/greeting.h"
 #include "proto/line.h"
 #include "proto/messages.h"
@@ -49,7 +52,10 @@ static void fuzz_job(Str input, Arena *arena) {
     WireJob job;
     WireJob back;
     Error error;
-    if (wire_job_parse(input, arena, &job, &error) != OK) return;
+    if (wire_job_parse(input, arena, &job, &error) != OK) {
+        check(error.err != OK && error.message[0]);
+        return;
+    }
     Buf buf;
     buf_init(&buf, 8 * MAX);
     wire_job_write(&buf, &job);
@@ -61,47 +67,113 @@ static void fuzz_job(Str input, Arena *arena) {
     buf_done(&buf);
 }
 
-static void fuzz_messages(uint8_t which, Str input, Arena *arena) {
-    union {
-        TakeRequest take;
-        BeatRequest beat;
-        BeatReply beaten;
-        ProgressRequest track;
-        LogRequest log;
-        Hello hello;
-        Challenge challenge;
-    } any;
-    Outcome *outcomes;
-    LeaseRef *refs;
-    WireJob *jobs;
-    size_t count;
-    Error error;
-    Err err = OK;
-    switch (which % 10) {
-    case 0: err = take_request_parse(input, arena, &any.take, &error); break;
-    case 1: err = outcomes_parse(input, arena, &outcomes, &count, &error); break;
-    case 2: err = lease_refs_parse(input, arena, &refs, &count, &error); break;
-    case 3: err = beat_request_parse(input, arena, &any.beat, &error); break;
-    case 4: err = beat_reply_parse(input, arena, &any.beaten, &error); break;
-    case 5: err = progress_parse(input, arena, &any.track, &error); break;
-    case 6: err = log_request_parse(input, arena, &any.log, &error); break;
-    case 7: err = hello_parse(input, arena, &any.hello, &error); break;
-    case 8: err = greeting_parse(input, &any.challenge, &error); break;
-    default: err = take_reply_parse(input, arena, &jobs, &count, &error); break;
+/* ---- messages: what was read is written, and reads back as the same text ---- */
+
+typedef union Any {
+    TakeRequest take;
+    BeatRequest beat;
+    BeatReply beaten;
+    ProgressRequest track;
+    LogRequest log;
+    Hello hello;
+    Challenge challenge;
+    struct {
+        Outcome *items;
+        size_t count;
+    } outcomes;
+    struct {
+        LeaseRef *items;
+        size_t count;
+    } leases;
+    struct {
+        WireJob *items;
+        size_t count;
+    } jobs;
+} Any;
+
+static Err parse_message(char which, Str input, Arena *arena, Any *ret, Error *error) {
+    switch (which) {
+    case 'a': return take_request_parse(input, arena, &ret->take, error);
+    case 'b':
+        return outcomes_parse(input, arena, &ret->outcomes.items, &ret->outcomes.count, error);
+    case 'c': return lease_refs_parse(input, arena, &ret->leases.items, &ret->leases.count, error);
+    case 'd': return beat_request_parse(input, arena, &ret->beat, error);
+    case 'e': return beat_reply_parse(input, arena, &ret->beaten, error);
+    case 'f': return progress_parse(input, arena, &ret->track, error);
+    case 'g': return log_request_parse(input, arena, &ret->log, error);
+    case 'h': return hello_parse(input, arena, &ret->hello, error);
+    case 'i': return greeting_parse(input, &ret->challenge, error);
+    default: return take_reply_parse(input, arena, &ret->jobs.items, &ret->jobs.count, error);
     }
-    if (err != OK) check(memchr(error.message, '\0', sizeof error.message));
+}
+
+static void write_list(char which, const Any *any, Buf *buf) {
+    JsonWriter writer = json_writer(buf);
+    json_begin_array(&writer);
+    for (size_t i = 0; which == 'b' && i < any->outcomes.count; i++) {
+        outcome_write(&writer, &any->outcomes.items[i]);
+    }
+    for (size_t i = 0; which == 'c' && i < any->leases.count; i++) {
+        lease_ref_write(&writer, any->leases.items[i]);
+    }
+    json_end_array(&writer);
+}
+
+/* false: there is no writer of it. */
+static bool write_message(char which, const Any *any, Buf *buf) {
+    switch (which) {
+    case 'a': take_request_write(buf, &any->take); return true;
+    case 'b':
+    case 'c': write_list(which, any, buf); return true;
+    case 'd': beat_request_write(buf, &any->beat); return true;
+    case 'e': beat_reply_write(buf, &any->beaten); return true;
+    case 'f': progress_write(buf, &any->track); return true;
+    case 'g': log_request_write(buf, &any->log); return true;
+    case 'h': hello_write(buf, &any->hello); return true;
+    case 'i': greeting_write(buf, &any->challenge); return true;
+    default: return false;
+    }
+}
+
+/* Verb, type byte and line end are not the reader's. */
+static Str argument_of(char which, const Buf *buf) {
+    Str text = str_trim(buf_str(buf));
+    size_t skip = which == 'h' ? strlen("HELLO ") : which == 'i' ? 1 : 0;
+    return (Str){text.ptr + skip, text.len - skip};
+}
+
+static void fuzz_message(char which, Str input, Arena *arena) {
+    Any first = {0}, second = {0};
+    Error error = {0};
+    if (parse_message(which, input, arena, &first, &error) != OK) {
+        check(error.err != OK && error.message[0]);
+        return;
+    }
+    Buf once, twice;
+    buf_init(&once, 8 * MAX);
+    buf_init(&twice, 8 * MAX);
+    if (write_message(which, &first, &once)) {
+        check(parse_message(which, argument_of(which, &once), arena, &second, &error) == OK);
+        check(write_message(which, &second, &twice));
+        check(!once.overflow && str_eq(buf_str(&once), buf_str(&twice)));
+    }
+    buf_done(&once);
+    buf_done(&twice);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 1 || size > MAX) return 0;
     Str input = {(const char *)data + 1, size - 1};
     Arena arena = {0};
-    switch (data[0] % 16) {
-    case 0: fuzz_line(input); break;
-    case 1: fuzz_reply(input); break;
-    case 2:
-    case 3: fuzz_job(input, &arena); break;
-    default: fuzz_messages((uint8_t)(data[0] % 16 - 4), input, &arena); break;
+    switch (data[0]) {
+    case 's':
+    case 'S': proto_session_run(input, /* password= */ data[0] == 'S'); break;
+    case 'l': fuzz_line(input); break;
+    case 'r': fuzz_reply(input); break;
+    case 'j': fuzz_job(input, &arena); break;
+    default:
+        if (data[0] >= 'a' && data[0] <= 'k') fuzz_message((char)data[0], input, &arena);
+        break;
     }
     arena_done(&arena);
     return 0;

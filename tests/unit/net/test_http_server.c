@@ -54,6 +54,7 @@ static void hold(Fixture *fixture, HttpRequest *request) {
 static void describe(HttpRequest *request) {
     Buf text;
     buf_init(&text, 65536);
+    assert_non_null(request->segments); /* even of "/" and "*" */
     for (size_t i = 0; i < request->segment_count; i++) {
         buf_format(&text, "[" STR_FMT "]", STR_ARG(request->segments[i]));
     }
