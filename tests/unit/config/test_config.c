@@ -405,8 +405,7 @@ static void unknown_variables_warn(void **state) {
                                  "TAKT_SERVER=s",
                                  "TAKT_TOKEN=t",
                                  "TAKT_FENCE=1",
-                                 "TAKT_[2J
-=1",
+                                 "TAKT_\033[2J\n=1",
                                  NULL};
     assert_int_equal(load(NULL, environment, NULL, 0), OK);
     assert_string_equal(buf_cstr(&report.warnings),
