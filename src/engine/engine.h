@@ -136,7 +136,8 @@ typedef struct KeepRequest {
     Str worker;
     const int64_t *held; /* fences */
     size_t held_count;
-    Ask *ask; /* the engine's, likewise the next ones */
+    Ask *ask, *sessions; /* the engine's, likewise the next ones */
+    int64_t opened_us;   /* when the worker connected to this node */
     Engine *engine;
     size_t lost;
 } KeepRequest;

@@ -76,6 +76,7 @@ struct Engine {
     int64_t *duty_at; /* when each duty wants to run */
     bool looking;     /* a duty's QUERY_NEXT is out */
     bool pruning, overdue, expiring, counting;
+    size_t reaping;     /* sessions of this node that are being reaped */
     size_t taking_over; /* strangers' sessions being looked at */
     int64_t ticked_us;  /* the last tick */
     int64_t sent_us;    /* when the batch under way was given to the store */

@@ -13,6 +13,7 @@
 
 enum {
     REAP_PAGE = 500,
+    REAP_WEIGHT = REAP_PAGE / 2, /* few workers hold that many */
     SESSIONS_MOST = 64, /* of one worker: a row for each node that it has spoken to lately */
 };
 
@@ -35,7 +36,7 @@ static Reap *reap_new(Engine *engine, Str worker) {
     Reap *reap = alloc_zero(1, sizeof *reap);
     reap->engine = engine;
     reap->worker = arena_str(&reap->arena, worker);
-    reap->operation.weight = REAP_PAGE;
+    reap->operation.weight = REAP_WEIGHT;
     return reap;
 }
 
@@ -193,13 +194,26 @@ static bool is_held(const KeepRequest *request, int64_t fence) {
     return false;
 }
 
+/* The worker has connected to another node since: what it holds it has said, or will say, there. */
+static bool is_outdated(const KeepRequest *request) {
+    const Ask *sessions = request->sessions;
+    for (size_t i = 0; i < sessions->count; i++) {
+        const SessionRow *row = &sessions->sessions[i];
+        bool other = !str_eq(row->node, request->engine->options.node);
+        if (other && row->opened_us > request->opened_us) return true;
+    }
+    return false;
+}
+
 static Step keep_step(Operation *operation, Batch *batch) {
     KeepRequest *request = container_of(operation, KeepRequest, operation);
     if (operation->phase++ == 0) {
         request->lost = 0;
+        request->sessions = batch_ask(batch, ASK_SESSIONS, request->worker, 0, SESSIONS_MOST);
         request->ask = batch_ask(batch, ASK_RUNNING_OF, request->worker, 0, KEEP_MOST);
         return STEP_MORE;
     }
+    if (is_outdated(request)) return STEP_LAST;
     ChangeContext context = {batch->now_us, batch->random, &batch->arena};
     for (size_t i = 0; i < request->ask->count; i++) {
         Row *row = request->ask->rows[i];
@@ -226,6 +240,8 @@ static const OperationKind keep_kind = {
     .name = "keep", .step = keep_step, .settle = keep_settle, .first = true};
 
 void engine_keep_only(Engine *engine, KeepRequest *request) {
+    const Session *session = engine_session_find(engine, request->worker);
+    request->opened_us = session ? session_row(session)->opened_us : 0;
     request->engine = engine;
     request->operation.kind = &keep_kind;
     pipeline_submit(engine, &request->operation);

@@ -16,6 +16,8 @@
 #define LOOK_EVERY_US (US_PER_S / 4)
 #define LOOK_AGAIN_US (US_PER_S / 2)
 
+enum { REAPS_MOST = 2 }; /* at once: claims must find room in a batch beside them */
+
 typedef struct CancelNote {
     ListNode node;
     Str id;
@@ -108,12 +110,13 @@ Session *engine_session_open(Engine *engine, const SessionInfo *info) {
     int64_t now_us = engine_now_us(engine);
     Session *session = engine_session_find(engine, info->worker);
     if (!session) {
-        SessionRow row = {.worker = info->worker, .info = info->info, .opened_us = now_us};
+        SessionRow row = {.worker = info->worker, .info = info->info};
         session = session_new(engine, &row);
     }
     if (session->connections == 0) {
         session->state = session->told = SESSION_RUNNING;
         session->row.quick = info->quick;
+        session->row.opened_us = now_us;
     }
     /* one opted-in connection is enough: the worker knows of leases and cancels */
     if (info->quick) {
@@ -335,6 +338,8 @@ static int64_t gone_at(const Engine *engine, const Session *session) {
 }
 
 void session_reaped(Engine *engine, Str worker, bool lost, bool forget) {
+    engine->reaping--;
+    duty_wake(engine, session_duty, engine_now_us(engine)); /* the next one may wait */
     Session *session = engine_session_find(engine, worker);
     if (!session) return;
     session->reaping = false;
@@ -352,9 +357,8 @@ void session_reaped(Engine *engine, Str worker, bool lost, bool forget) {
 
 void session_reap_on(Engine *engine, Str worker) {
     Session *session = engine_session_find(engine, worker);
-    if (!session) return;
-    if (gone_at(engine, session) > engine_now_us(engine)) {
-        session->reaping = false;
+    if (!session || gone_at(engine, session) > engine_now_us(engine)) {
+        session_reaped(engine, worker, /* lost= */ false, /* forget= */ false);
     } else {
         reap_session(engine, session, session->connections == 0);
     }
@@ -366,8 +370,10 @@ int64_t session_duty(Engine *engine, int64_t now_us) {
     int64_t next_us = now_us + (engine->sessions.count > 0 ? LOOK_EVERY_US : WRITE_EVERY_US);
     while (engine->store_up && engine->ready && (session = map_next(&engine->sessions, &at))) {
         if (session->reaping || session->look_us > now_us) continue;
+        if (engine->reaping >= REAPS_MOST) break;
         if (gone_at(engine, session) > now_us) continue;
         session->reaping = true;
+        engine->reaping++;
         reap_session(engine, session, session->connections == 0);
     }
     if (engine->store_up) write_stale(engine, now_us);
