@@ -205,7 +205,8 @@ int main(int count, char **arguments) {
     }
     double seconds = (double)(clock_mono_us() - begun_us) / 1e6;
     print_totals(&totals);
-    printf("%.0f histories/s, %" PRIu64 " steps a history, seeds %" PRIu64 " to %" PRIu64 "\n",
+    printf("%.0f histories/s on this core, %" PRIu64 " steps a history, seeds %" PRIu64
+           " to %" PRIu64 "\n",
            (double)done / seconds, totals.steps / (done ? done : 1), options.seed,
            options.seed + (done ? done - 1 : 0));
     printf("%" PRIu64 " passed, %" PRIu64 " failed, 0 skipped\n", totals.passed, totals.failed);
