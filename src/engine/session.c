@@ -368,7 +368,9 @@ int64_t session_duty(Engine *engine, int64_t now_us) {
     size_t at = 0;
     Session *session;
     int64_t next_us = now_us + (engine->sessions.count > 0 ? LOOK_EVERY_US : WRITE_EVERY_US);
-    while (engine->store_up && engine->ready && (session = map_next(&engine->sessions, &at))) {
+    /* one that drains refuses connections: its workers take it for dead, and can't be heard */
+    bool hears = engine->store_up && engine->ready && !engine->draining;
+    while (hears && (session = map_next(&engine->sessions, &at))) {
         if (session->reaping || session->look_us > now_us) continue;
         if (engine->reaping >= REAPS_MOST) break;
         if (gone_at(engine, session) > now_us) continue;

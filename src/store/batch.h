@@ -30,7 +30,7 @@ typedef enum RowStatus {
                     id, type, queue, state, priority, due_us, created_us, started_us, finished_us,
                     attempt, failures, fence, worker, correlation_id, run */
     ROW_LOADED,  /* `job` is complete and locked until the commit */
-    ROW_MISSING, /* no such job */
+    ROW_MISSING, /* no such job, and nobody else makes one of this key before the commit */
 } RowStatus;
 
 typedef enum RowWrite {
