@@ -235,3 +235,14 @@ test("1,000 connections opened and left at once do no harm", async () => {
   await wire.close();
   assert.ok(!takt.node.ended);
 });
+
+test("the longest HELLO is kept whole", async () => {
+  const wid = "l";
+  const rest = `HELLO {"wid":"${wid}","labels":[""]}`;
+  const label = "x".repeat(64 * 1024 - rest.length);
+  const wire = await takt.wire(null);
+  assert.equal((await wire.ask(`HELLO {"wid":"${wid}","labels":["${label}"]}`)).text, "OK");
+  const worker = (await takt.api.get("/v1/workers?limit=1000")).body.items.find((item) => item.id === wid);
+  assert.deepEqual(worker.labels, [label]);
+  await wire.close();
+});
