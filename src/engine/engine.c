@@ -165,6 +165,7 @@ static void on_started(Query *query) {
         if (--engine->starting == 0) {
             crash_point(ENGINE_LOADED);
             engine->ready = engine->store_up = true;
+            engine->connected_since_us = engine_now_us(engine);
             for (size_t i = 0; i < engine_duty_count; i++) {
                 engine->duty_at[i] = engine_now_us(engine);
             }

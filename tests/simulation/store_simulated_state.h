@@ -74,6 +74,7 @@ typedef struct Lock { /* until its transaction ends */
 /* Numbers that only rise, as a sequence's do: they are not a transaction's. */
 typedef struct Sequences {
     int64_t slot, fence;
+    uint64_t takes; /* of either, ever: tells whether somebody else has taken one meanwhile */
 } Sequences;
 
 struct SimulatedDisk {

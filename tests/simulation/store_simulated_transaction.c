@@ -165,18 +165,22 @@ void transaction_roll_back(Transaction *transaction) {
     if (!transaction->open) return;
     Sequences *now = &transaction->disk->sequences;
     const Sequences *begun = &transaction->begun, *taken = &transaction->taken;
-    if (now->slot == begun->slot + taken->slot) now->slot = begun->slot;
-    if (now->fence == begun->fence + taken->fence) now->fence = begun->fence;
+    if (now->takes == begun->takes + taken->takes) {
+        now->slot = begun->slot;
+        now->fence = begun->fence;
+    }
     end(transaction);
 }
 
 int64_t transaction_slot(Transaction *transaction) {
-    transaction->taken.slot++;
+    transaction->taken.takes++;
+    transaction->disk->sequences.takes++;
     return ++transaction->disk->sequences.slot;
 }
 
 int64_t transaction_fence(Transaction *transaction) {
-    transaction->taken.fence++;
+    transaction->taken.takes++;
+    transaction->disk->sequences.takes++;
     return ++transaction->disk->sequences.fence;
 }
 
