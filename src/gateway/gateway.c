@@ -139,7 +139,7 @@ Lease call_lease(const Call *call, int64_t fence) {
 
 /* ---- reading ---- */
 
-static void run_call(Peer *peer, const Verb *verb, const Command *command) {
+static Call *call_new(Peer *peer, const Verb *verb) {
     Call *call = alloc_zero(1, sizeof *call);
     call->peer = peer;
     call->gateway = peer->gateway;
@@ -148,6 +148,11 @@ static void run_call(Peer *peer, const Verb *verb, const Command *command) {
     buf_init(&call->reply, REPLY_MAX);
     list_append(&peer->calls, &call->node);
     peer->call_count++;
+    return call;
+}
+
+static void run_call(Peer *peer, const Verb *verb, const Command *command) {
+    Call *call = call_new(peer, verb);
     if (!verb) {
         call_fail(call, "unknown command " STR_FMT,
                   (int)(command->verb.len < 64 ? command->verb.len : 64), command->verb.ptr);
@@ -182,14 +187,10 @@ static bool take_line(Peer *peer, Str line) {
     return true;
 }
 
+/* Like a command that fails, so that its answer comes behind those of the commands before it. */
 static void refuse_line(Peer *peer) {
-    Buf buf;
-    buf_init(&buf, 256);
-    reply_error(&buf, "ERR", STR("line too long"));
-    connection_write(peer->connection, buf_str(&buf));
-    buf_done(&buf);
     peer->closing = true;
-    if (list_is_empty(&peer->calls)) connection_finish(peer->connection);
+    call_fail(call_new(peer, NULL), "line too long");
 }
 
 /* Guards against being entered again from a call that is answered at once. */

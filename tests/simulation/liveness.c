@@ -36,7 +36,8 @@ static int64_t all_steady_us(const Simulation *simulation) {
     int64_t steady_us = 0;
     for (size_t i = 0; i < simulation->node_count; i++) {
         const Node *node = &simulation->nodes[i];
-        if (!node->engine || !node->in_touch) return simulation->now_us;
+        bool hears = node->engine && engine_ready(node->engine) && node->in_touch;
+        if (!hears || simulation->store_away) return simulation->now_us;
         if (node->steady_us > steady_us) steady_us = node->steady_us;
         if (node->shaken_us > steady_us) steady_us = node->shaken_us;
     }

@@ -115,10 +115,18 @@ static void plan_wall_clock(void *argument) {
     if (simulation->faulty) again(simulation, US_PER_S, 60 * US_PER_S, plan_wall_clock);
 }
 
+static void store_has_been_away(Simulation *simulation) {
+    simulation_struck(simulation, simulation->now_us);
+    for (size_t i = 0; i < simulation->node_count; i++) {
+        Node *node = &simulation->nodes[i];
+        if (node->shaken_us < simulation->now_us) node->shaken_us = simulation->now_us;
+    }
+}
+
 static void plan_outage(void *argument) {
     Simulation *simulation = argument;
     bool away = !simulation->store_away && trouble(simulation, TROUBLE_STORE_AWAY, 1000);
-    if (away || simulation->store_away) simulation_struck(simulation, simulation->now_us);
+    if (away || simulation->store_away) store_has_been_away(simulation);
     simulation->store_away = away;
     simulation_note(simulation, "store", away, 0);
     if (!simulation->faulty) return;
@@ -206,7 +214,7 @@ static void heal(void *argument) {
     Simulation *simulation = argument;
     simulation->faulty = false;
     simulation->store_away = false;
-    simulation_struck(simulation, simulation->now_us);
+    store_has_been_away(simulation);
     simulation_note(simulation, "heal", 0, 0);
     for (size_t i = 0; i < simulation->node_count; i++) {
         Node *node = &simulation->nodes[i];
