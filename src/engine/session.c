@@ -136,10 +136,11 @@ Session *engine_session_open(Engine *engine, const SessionInfo *info) {
 void engine_session_beat(Engine *engine, Session *session, int64_t rss_kb) {
     session->row.seen_us = engine_now_us(engine);
     if (rss_kb >= 0) session->rss_kb = rss_kb;
-    if (session->row.lease_ms == 0) {
-        session->row.lease_ms = LEASE_PLAIN_MS;
-        write_one(engine, session);
-    }
+    bool first = session->row.lease_ms == 0;
+    if (first) session->row.lease_ms = LEASE_PLAIN_MS;
+    /* after a long silence another node may be about to give its jobs away */
+    bool late = session->row.seen_us - session->written_us > 2 * WRITE_EVERY_US;
+    if (first || late) write_one(engine, session);
 }
 
 void engine_session_close(Engine *engine, Session *session) {

@@ -304,7 +304,7 @@ static bool is_stored(const Worker *worker) {
     for (size_t i = 0; i < sessions->count; i++) {
         const SessionRow *row = &((const SessionRow *)sessions->rows)[i];
         if (str_eq(row->worker, worker->wid) && str_eq(row->node, str_from(worker->node->name))) {
-            return row->closed_us == 0;
+            return row->closed_us == 0 && row->seen_us + 10 * US_PER_MS >= worker->sent_us;
         }
     }
     return false;
@@ -329,6 +329,9 @@ static void beat(Worker *worker) {
         worker->lease_us = worker->sent_us + lease_of_us(worker);
     } else if (!trouble(simulation, TROUBLE_BEAT_LOST, 50)) {
         worker->sent_us = simulation->now_us;
+        /* once it has lapsed another node may be about to give its jobs away */
+        bool lapsed = worker->lease_us <= simulation->now_us;
+        if (lapsed && simulation->node_count > 1) worker->confirmed = false;
         if (worker->confirmed) renew(worker);
     }
 }
