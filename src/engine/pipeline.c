@@ -94,6 +94,9 @@ static void batch_committed(Engine *engine, Batch *batch) {
         engine->store_up = true;
         engine->connected_since_us = now_us;
     }
+    if (batch->connected_since_us > engine->connected_since_us) {
+        engine->connected_since_us = batch->connected_since_us;
+    }
     crash_point(PIPELINE_COMMITTED);
     size_t weight = 0;
     ListNode *node;

@@ -146,7 +146,8 @@ struct Batch {
     int64_t frontier_us;
 
     /* set by the engine, and moved on by a store that had to connect again for it: this node has been in
-     * touch with the store without a break since then */
+     * touch with the store without a break since then. One that finds another server in the store's place
+     * fails the batch instead: that one may have lost what went before. */
     int64_t connected_since_us;
 
     /* set by the engine */

@@ -233,6 +233,8 @@ static void at_resolve(void *argument) {
         go_on(store, POINT_RESOLVE, at_resolve);
     } else if (has_landed(store)) {
         go_on(store, POINT_ANSWER, at_answer);
+    } else if (store->timeline != store->disk->timeline) {
+        fail(store, FAULT_UNAVAILABLE);
     } else {
         batch_restart(store->batch);
         store->batch->connected_since_us = store->io.now_us(store->io.context);
@@ -317,6 +319,7 @@ static void at_begin(void *argument) {
     transaction_begin(&store->transaction, store->disk);
     store->advanced = store->flushed = false;
     store->batch_number++;
+    store->timeline = store->disk->timeline;
     Batch *batch = store->batch;
     batch->now_us = store->begin_us = store->io.now_us(store->io.context);
     batch->frontier_us = store->disk->committed.frontier_us;

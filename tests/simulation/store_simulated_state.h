@@ -112,10 +112,11 @@ struct SimulatedStore {
     BatchDone done;
     void *context;
     int64_t begin_us;
-    bool cut;      /* the server has ended its transaction */
-    bool advanced; /* this round's step is done, its flush is not */
-    bool more;     /* and another round follows */
-    bool flushed;  /* the rows are written, asks are left */
+    int64_t timeline; /* of the server that the batch began on */
+    bool cut;         /* the server has ended its transaction */
+    bool advanced;    /* this round's step is done, its flush is not */
+    bool more;        /* and another round follows */
+    bool flushed;     /* the rows are written, asks are left */
     SimulatedStore *waits_for;
 };
 
