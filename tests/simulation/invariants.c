@@ -222,6 +222,7 @@ static void look_at(Model *model, const Entry *entry) {
         }
         known->slot = entry->slot;
         known->exists = true;
+        known->changed_us = model->simulation->now_us;
         known->seen = *job;
         known->seen.state = JOB_WAITING;
         known->seen.reason = REASON_NONE;

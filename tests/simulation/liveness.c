@@ -11,8 +11,10 @@
  * between nodes may be lost at any time: then the next sweep finds it. */
 static int64_t idle_most_us(const Simulation *simulation) {
     int64_t most_us = simulation->slow ? SLOW_MOST_US : IDLE_MOST_US;
-    bool shared = simulation->node_count > 1 || (simulation->server && simulation->enabled != 0);
-    return shared ? most_us + HINTS_STEADY_US : most_us;
+    bool lossy = has_trouble(simulation, TROUBLE_BROKER_SLOW) ||
+                 (simulation->node_count > 1 && has_trouble(simulation, TROUBLE_WORD_LOST)) ||
+                 simulation->hints_struck_us + HINTS_STEADY_US > simulation->now_us;
+    return simulation->server && lossy ? most_us + HINTS_STEADY_US : most_us;
 }
 
 static void watch_waiting(Model *model, const ModelJob *job) {

@@ -104,6 +104,13 @@ void model_reported(Model *model, const JobKey *key, int64_t fence, bool failed,
                     (long long)fence, STR_ARG(worker));
 }
 
+void model_touched(const Model *model, const JobKey *key, int64_t fence, int64_t begun_us) {
+    const ModelJob *job = model_find_key(model, key);
+    if (!job || !job->exists || job->changed_us >= begun_us) return;
+    bool held = job->seen.state == JOB_RUNNING && job->seen.fence == fence;
+    if (!held) FAIL(job, "a lease that was over was extended");
+}
+
 bool model_was_cancelled(const Model *model, const JobKey *key, int64_t fence) {
     for (size_t i = 0; i < model->count; i++) {
         const ModelJob *job = &model->jobs[i];

@@ -201,6 +201,8 @@ void model_asked_all(Model *model, ActKind kind);
 void model_asked_wipe(Model *model);
 void model_submitted(Model *model, const JobKey *key, Str id, bool answered, bool made);
 void model_reported(Model *model, const JobKey *key, int64_t fence, bool failed, Str worker);
+/* A touch that was sent at that time was taken. */
+void model_touched(const Model *model, const JobKey *key, int64_t fence, int64_t begun_us);
 /* The attempt with this fence was cancelled, perhaps without its worker knowing. */
 bool model_was_cancelled(const Model *model, const JobKey *key, int64_t fence);
 bool model_is_deleted(const Model *model, const JobKey *key);

@@ -459,7 +459,7 @@ static void go_on_running(Worker *worker) {
         if (!run->active) continue;
         if (run->lapsed && chance(simulation, 300)) {
             run->active = false; /* it stops by itself, as it should */
-        } else if (simulation->faulty && !run->lapsed && chance(simulation, 40)) {
+        } else if (simulation->faulty && chance(simulation, 40)) {
             run_touch(worker, run);
         }
     }

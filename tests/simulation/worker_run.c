@@ -176,6 +176,11 @@ static void on_touched(Operation *operation) {
     Touching *touching = operation->context;
     Run *run = touching->run;
     Answer answer = request_end(&touching->request, &operation->error);
+    bool applied = operation->error.err == OK && touching->touch.answer == OUTCOME_OK;
+    if (applied && request_is_sure(&touching->request)) {
+        model_touched(touching->worker->simulation->model, &touching->touch.key,
+                      touching->touch.lease.fence, touching->request.begun_us);
+    }
     simulation_note(touching->worker->simulation, "touched", (uint64_t)touching->touch.lease.fence,
                     touching->touch.answer);
     bool same = run->active && run->fence == touching->touch.lease.fence;
