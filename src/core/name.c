@@ -51,6 +51,11 @@ static Err name_check(const NameRule *rule, Str name, Error *error) {
                           "the %s '%s' must be 1 to %zu characters, only %s", rule->what,
                           shown(name, text), rule->max, rule->allowed_text);
     }
+    /* a path with such a segment means another path, so that nobody could ask for it */
+    if (str_eq(name, STR(".")) || str_eq(name, STR(".."))) {
+        return error_code(error, ERR_INVALID, "invalid-name", "the %s must not be '.' or '..'",
+                          rule->what);
+    }
     if (str_starts_with(name, STR("takt."))) {
         return error_code(error, ERR_INVALID, "reserved-name",
                           "the %s '%s' is reserved: names that begin with 'takt.' are", rule->what,

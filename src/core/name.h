@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/str.h"
 
-/* 1–64 of A-Za-z0-9_.:- and not reserved. Errors: ERR_INVALID "invalid-name" or "reserved-name"
+/* 1–64 of A-Za-z0-9_.:-, neither "." nor "..", and not reserved. Errors: ERR_INVALID "invalid-name" or "reserved-name"
  * (begins with "takt."), naming the allowed characters. */
 Err name_check_id(Str id, Error *error) must_check;
 Err name_check_queue(Str queue, Error *error) must_check;
