@@ -91,6 +91,7 @@ struct Simulation {
     bool store_away;
     int64_t struck_us;       /* the last time that the store or a node failed, or ended failing */
     int64_t hints_struck_us; /* the last time that a hint may have been lost */
+    int64_t wiped_us;        /* the last time that the broker lost them all, and knows it */
     int64_t failed_over_us;
     size_t page;
     size_t open_requests; /* asked of an engine and not answered yet */
