@@ -128,6 +128,8 @@ static SimulatedFault store_fault(void *context, SimulatedPoint point) {
     }
     SimulatedFault fault = draw_fault(simulation, point);
     if (fault == FAULT_NONE) return fault;
+    bool cut = fault == FAULT_CUT_BEFORE || fault == FAULT_CUT_AFTER;
+    if (cut && node->shaken_us < simulation->now_us) node->shaken_us = simulation->now_us;
     simulation_struck(simulation, simulation->now_us);
     return fault;
 }

@@ -54,7 +54,7 @@ struct Node {
     int64_t thawed;    /* events put off by that so far */
     int64_t up_us;     /* when it was last started */
     int64_t steady_us; /* since when it has been up, awake and in touch with the store */
-    int64_t shaken_us; /* since its last freeze, however short, or the end of an outage */
+    int64_t shaken_us; /* since its last freeze, however short, or since it lost its connection */
     bool in_touch;
     BatchDone done; /* of the batch under way */
     void *context;
