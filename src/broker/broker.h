@@ -73,8 +73,8 @@ typedef struct BrokerKind {
 struct Broker { /* an adapter embeds it as its first member */
     const BrokerKind *kind;
     uint64_t repaired; /* counted by the front door */
-    /* An adapter that other nodes share calls it when one of them has pushed to this queue: on the
-     * loop thread, never from inside a call. A hint that may be lost; NULL before broker_listen. */
+    /* An adapter that other nodes share calls it when one of them has pushed to this queue, or filled it
+     * again: on the loop thread, never from inside a call. A hint that may be lost; NULL before broker_listen. */
     void (*pushed)(void *context, Str queue);
     void *pushed_context;
 };

@@ -112,6 +112,8 @@ static void on_sweep(Query *query) {
         return;
     }
     queue->sweeping = false;
+    promote_at(queue,
+               engine_now_us(engine)); /* another node may have filled it: when is the next due? */
     free(read);
 }
 

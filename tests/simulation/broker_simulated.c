@@ -334,6 +334,7 @@ static void simulated_refill_end(Broker *broker, Str name, WindowSet set, const 
     if (queue->refills[set].owner != handle) return;
     queue->refills[set].owner = NULL;
     window_refill_end(&queue->window, set, page, count, complete, now_us);
+    if (count > 0) tell_others(handle, queue->name);
 }
 
 static size_t simulated_sweep(Broker *broker, Str queue, WindowSet set, const Hint *page,

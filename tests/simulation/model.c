@@ -51,6 +51,9 @@ void model_roll_back(Model *model) {
         job->missing_us = 0;
         job->changed_us = model->simulation->now_us;
     }
+    /* nor is it known any more which of the jobs that are lost it was for */
+    for (ActKind kind = ACT_CANCEL; kind <= ACT_KILL; kind++)
+        model->asked_all_us[kind] = model->simulation->now_us + 10 * US_PER_S;
     memcpy(model->jobs, model->saved, model->saved_count * sizeof *model->jobs);
     model->count = model->saved_count;
 }
