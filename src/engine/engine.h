@@ -249,6 +249,9 @@ void engine_session_beat(Engine *engine, Session *session, int64_t rss_kb);
 /* One connection less. The Session must not be used by that connection any more. */
 void engine_session_close(Engine *engine, Session *session);
 Session *engine_session_find(Engine *engine, Str worker); /* NULL: unknown */
+/* A list for whoever opens sessions, to find the connections of one worker. Empty at first, and again
+ * when the last of them is closed. */
+List *engine_session_peers(Session *session);
 
 typedef enum SessionState { SESSION_RUNNING, SESSION_QUIET, SESSION_TERMINATE } SessionState;
 /* The worker says, or an operator wishes: moves forward only. */

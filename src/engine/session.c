@@ -34,6 +34,7 @@ struct Session {
     bool reaping;
     int64_t look_us; /* not to be reaped before: another node may have heard of it meanwhile */
     List cancels;
+    List peers; /* the caller's */
     void (*wake)(void *context);
     void *wake_context;
 };
@@ -50,6 +51,7 @@ static Session *session_new(Engine *engine, const SessionRow *row) {
     session->row.node = engine->options.node;
     session->rss_kb = -1;
     list_init(&session->cancels);
+    list_init(&session->peers);
     map_put(&engine->sessions, session->row.worker, session);
     return session;
 }
@@ -96,6 +98,10 @@ void sessions_forget_all(Engine *engine) {
 
 Session *engine_session_find(Engine *engine, Str worker) {
     return map_get(&engine->sessions, worker);
+}
+
+List *engine_session_peers(Session *session) {
+    return &session->peers;
 }
 
 static void write_one(Engine *engine, Session *session);

@@ -49,6 +49,10 @@ struct Peer {
     Arena arena; /* of the session: HELLO's details */
     Str worker;  /* absent: a producer */
     Session *session;
+    ListNode sibling; /* engine_session_peers(), in the order of their HELLO */
+    bool takes;       /* it has sent a TFETCH */
+    bool passed;      /* a sibling that came later has sent one: what is held here is out of date */
+    bool replaced;    /* … and has said what it holds: nobody reads here any more */
 };
 
 struct Gateway {

@@ -132,11 +132,56 @@ typedef struct TakeCall {
     Call *call;
 } TakeCall;
 
+/* Its jobs would reach nobody. Who names what it holds fetches over one connection at a time. */
+static bool take_is_late(const TakeCall *state) {
+    const Peer *peer = state->call->peer;
+    return peer->replaced || (peer->passed && state->request.has_held);
+}
+
 static void take_begin(const TakeCall *state) {
     const TakeRequest *request = &state->request;
     size_t n = request->n < TAKE_AT_ONCE ? (size_t)request->n : TAKE_AT_ONCE;
-    fetch_begin(state->call, request->queues, request->queue_count, n, request->wait_ms * 1000,
+    size_t count = take_is_late(state) ? 0 : request->queue_count; /* it waits its time */
+    fetch_begin(state->call, request->queues, count, n, request->wait_ms * 1000,
                 /* many= */ true);
+}
+
+/* ---- a worker that has come back over another connection ---- */
+
+static Call *waiting_take(const Peer *peer) {
+    list_each(&peer->calls, node) {
+        Call *call = container_of(node, Call, node);
+        const FetchCall *state = call->state;
+        if (call->cancel == fetch_cancel && state->many && state->fetch.queue_count > 0)
+            return call;
+    }
+    return NULL;
+}
+
+/* Looks anew each time: an answer lets others go, and may have the next request read. */
+static void end_takes(Peer *peer) {
+    Call *call;
+    while ((call = waiting_take(peer))) {
+        FetchCall *state = call->state;
+        engine_fetch_cancel(call->gateway->engine, &state->fetch);
+        reply_bulk(call_reply(call), STR("[]"));
+        call_done(call);
+    }
+}
+
+/* A connection that the worker gave up may look alive here for long, and what it sent may come as
+ * late. */
+static void pass_older(Peer *peer, bool names_held) {
+    if (peer->takes && !names_held) return;
+    peer->takes = true;
+    list_each(engine_session_peers(peer->session), node) {
+        Peer *older = container_of(node, Peer, sibling);
+        if (older == peer) return;
+        older->passed = true;
+        if (!names_held) continue;
+        older->replaced = true;
+        end_takes(older);
+    }
 }
 
 /* What never arrived is on its way to somebody else; only now may new claims begin, which the worker
@@ -176,7 +221,8 @@ void verb_take(Call *call) {
     TakeCall *state = arena_new(&call->arena, TakeCall);
     state->call = call;
     state->request = request;
-    if (!request.has_held) {
+    pass_older(call->peer, request.has_held);
+    if (!request.has_held || take_is_late(state)) {
         take_begin(state);
         return;
     }

@@ -255,6 +255,7 @@ static void on_close(Connection *connection, void *owner, ConnectionEnd why) {
             call->cancel(call);
         }
     }
+    list_remove(&peer->sibling);
     if (peer->session) engine_session_close(gateway->engine, peer->session);
     list_remove(&peer->node);
     arena_done(&peer->arena);

@@ -89,6 +89,7 @@ bool peer_hello(Peer *peer, Str line) {
         SessionInfo info = {
             .worker = peer->worker, .info = describe(peer, &hello), .quick = hello.opted_in};
         peer->session = engine_session_open(peer->gateway->engine, &info);
+        list_append(engine_session_peers(peer->session), &peer->sibling);
     }
     reply_ok(connection_output(peer->connection));
     connection_written(peer->connection);

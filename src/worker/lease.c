@@ -44,14 +44,36 @@ void lease_refused(void *owner, int64_t begun_us) {
     slots_set_lease(worker);
 }
 
+/* ---- cancels that come before their job ---- */
+
+/* A server does not lease a job that is cancelled, so what was told before the TFETCH was sent says
+ * nothing of the jobs that answer it: they have been retried since. */
+static void forget_cancels(Worker *worker) {
+    worker->cancelled_count = 0;
+    arena_reset(&worker->cancelled_arena);
+}
+
+static void note_cancel(Worker *worker, Str jid) {
+    if (!link_is_busy(&worker->fetch) || worker->cancelled_count > CANCELS_MOST) return;
+    size_t at = worker->cancelled_count++;
+    if (at < CANCELS_MOST) worker->cancelled[at] = arena_str(&worker->cancelled_arena, jid);
+}
+
+static bool was_cancelled(const Worker *worker, Str jid) {
+    for (size_t i = 0; i < worker->cancelled_count; i++) {
+        if (str_eq(worker->cancelled[i], jid)) return true;
+    }
+    return false;
+}
+
 /* ---- fetching ---- */
 
 static void fetch_again(void *owner) {
     lease_fetch(owner);
 }
 
-/* The reply to the last TFETCH of the connection before may have been lost: the server learns what
- * did arrive, so that the rest runs again. */
+/* The reply to the last TFETCH of the connection before may have been lost, or a job of the reply before
+ * not been started: the server learns what there is, so that the rest runs again. */
 static void name_held(const Worker *worker, Arena *arena, TakeRequest *ret) {
     ret->held = arena_zero(arena, worker->slot_count + 1, sizeof *ret->held);
     list_each(&worker->slots, node) {
@@ -72,9 +94,10 @@ void lease_fetch(Worker *worker) {
                            .queue_count = worker->config->queue_count,
                            .n = free_slots < TAKE_MAX ? free_slots : TAKE_MAX,
                            .wait_ms = FETCH_WAIT_MS,
-                           .has_held = worker->fetch_fresh};
-    if (worker->fetch_fresh) name_held(worker, &arena, &request);
+                           .has_held = worker->tell_held};
+    if (worker->tell_held) name_held(worker, &arena, &request);
     worker->fetch_epoch = worker->lease.epoch;
+    forget_cancels(worker);
     take_request_write(link_begin(&worker->fetch, STR("TFETCH")), &request);
     link_send(&worker->fetch, FETCH_WAIT_MS + ANSWER_MS);
 }
@@ -98,6 +121,16 @@ static bool note_leases(Worker *worker, const WireJob *jobs, size_t count) {
     return worker->fetch_epoch == worker->lease.epoch;
 }
 
+static void start_job(Worker *worker, const WireJob *job) {
+    if (!was_cancelled(worker, job->jid)) {
+        slots_start(worker, job);
+        return;
+    }
+    log_info("worker.cancelled", kv_str("job_id", job->jid));
+    /* where it is leased anew after a retry, the server sees that it is not held, and it runs again */
+    worker->tell_held = true;
+}
+
 static void on_fetched(void *owner, const Reply *reply) {
     Worker *worker = owner;
     Arena arena = {0};
@@ -115,17 +148,19 @@ static void on_fetched(void *owner, const Reply *reply) {
         /* Somebody else may have these jobs by now. They are not among those that the next
          * connection names as held: where nobody has them, they run again. */
         link_break(&worker->fetch, "the lease ran out while jobs were on their way");
+    } else if (worker->cancelled_count > CANCELS_MOST) {
+        link_break(&worker->fetch, "more jobs were cancelled than can be remembered");
     } else {
-        worker->fetch_fresh = false;
+        worker->tell_held = false;
         for (size_t i = 0; i < count; i++)
-            slots_start(worker, &jobs[i]);
+            start_job(worker, &jobs[i]);
     }
     arena_done(&arena);
     lease_fetch(worker);
 }
 
 static void on_fetch_open(void *owner) {
-    ((Worker *)owner)->fetch_fresh = true;
+    ((Worker *)owner)->tell_held = true;
     lease_fetch(owner);
 }
 
@@ -172,7 +207,7 @@ static void on_beat_open(void *owner) {
 
 static void obey(Worker *worker, const BeatReply *reply) {
     for (size_t i = 0; i < reply->cancel_count; i++)
-        slots_cancel(worker, reply->cancel[i]);
+        if (!slots_cancel(worker, reply->cancel[i])) note_cancel(worker, reply->cancel[i]);
     switch (reply->state) {
     case WORKER_RUNNING: break;
     case WORKER_QUIET:

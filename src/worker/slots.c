@@ -103,13 +103,16 @@ static void stop(Slot *slot, StopReason reason, int64_t grace_ms) {
     run_stop(slot->run, reason, grace_ms);
 }
 
-void slots_cancel(Worker *worker, Str jid) {
+bool slots_cancel(Worker *worker, Str jid) {
+    bool found = false;
     list_each(&worker->slots, node) {
         Slot *slot = container_of(node, Slot, node);
         if (slot->stopped || !str_eq(slot->run->job.jid, jid)) continue;
         log_info("worker.cancelled", kv_str("job_id", jid));
+        found = found || !slot->run->ended;
         stop(slot, STOP_CANCEL, WORKER_GRACE_MS);
     }
+    return found;
 }
 
 void slots_stop_all(Worker *worker, StopReason reason, int64_t grace_ms) {

@@ -31,6 +31,10 @@ typedef struct Slot {
 
 typedef enum ReportCommand { SENT_NOTHING, SENT_LOG, SENT_PROGRESS, SENT_OUTCOMES } ReportCommand;
 
+/* Jobs that the answer to a TFETCH may bring though they are cancelled: a server's answer has at most so
+ * many. */
+enum { CANCELS_MOST = 256 };
+
 typedef struct Worker {
     const WorkerConfig *config;
     Loop *loop;
@@ -42,14 +46,17 @@ typedef struct Worker {
     List slots;
     size_t slot_count;
     WorkerPhase phase;
-    bool fetch_fresh; /* the next TFETCH is the first of its connection */
-    LoopTimer tick;   /* while there are slots */
+    bool tell_held; /* the next TFETCH names what is held */
+    LoopTimer tick; /* while there are slots */
     LoopTimer fetch_again;
     LoopTimer drain;
     LoopTimer half_closed;
     LeaseClock lease;
-    int64_t last_beat_us; /* when the BEAT under way was sent */
-    int64_t fetch_epoch;  /* of the lease when the TFETCH under way was sent */
+    int64_t last_beat_us;        /* when the BEAT under way was sent */
+    int64_t fetch_epoch;         /* of the lease when the TFETCH under way was sent */
+    Str cancelled[CANCELS_MOST]; /* told since then, of jobs that don't run here */
+    size_t cancelled_count;
+    Arena cancelled_arena;
     ReportCommand sent;
     size_t sent_log_len;
     struct Slot *sent_slot; /* of SENT_LOG and SENT_PROGRESS; NULL when it is gone */
@@ -61,7 +68,8 @@ typedef struct Worker {
 
 /* Starts a job; takes over nothing of `job`. */
 void slots_start(Worker *worker, const WireJob *job);
-void slots_cancel(Worker *worker, Str jid);
+/* false: nothing runs that it could stop. */
+bool slots_cancel(Worker *worker, Str jid);
 void slots_stop_all(Worker *worker, StopReason reason, int64_t grace_ms);
 /* Tells all of them how long the lease is now. */
 void slots_set_lease(Worker *worker);

@@ -227,6 +227,7 @@ static void shut_down(Worker *worker) {
     for (size_t i = 0; i < LENGTH(timers); i++)
         loop_timer_cancel(timers[i]);
     loop_free(worker->loop);
+    arena_done(&worker->cancelled_arena);
     arena_done(&worker->arena);
 }
 

@@ -309,3 +309,75 @@ test("jobs whose TFETCH reply was lost run again as soon as the worker says what
   await again.close();
   await beats.close();
 });
+
+/** Two connections of one worker, the older one first, and a call of each of TFETCH. */
+async function pair(queue) {
+  const wid = unique("w");
+  const take = (wire, more) => wire.call("TFETCH", { queues: [queue], n: 5, wait_ms: 0, ...more });
+  return { wid, older: await takt.worker(wid), newer: await takt.worker(wid), take };
+}
+
+test("what an overtaken connection holds takes nothing away, and it gets nothing", async () => {
+  for (const more of [{ held: [] }, {}]) {
+    const { queue, jids: [jid, other] } = await filled(2);
+    const { wid, older, newer, take } = await pair(queue);
+    const [{ fence }] = await take(newer, { n: 1, ...more });
+    assert.deepEqual(await take(older, { held: [] }), []);
+    const job = await takt.api.job(jid);
+    assert.deepEqual([job.state, job.lost, job.attempt], ["running", 0, 1]);
+    await newer.close();
+    assert.deepEqual(await take(older, { held: [] }), [], "also when the newer one is gone");
+    assert.equal((await takt.api.job(jid)).state, "running");
+    const newest = await takt.worker(wid);
+    assert.deepEqual((await take(newest, { held: [fence] })).map((item) => item.jid), [other]);
+    assert.deepEqual(await newest.call("TDONE", [{ jid, fence }]), { [jid]: "OK" });
+    await Promise.all([older.close(), newest.close()]);
+  }
+});
+
+test("a TFETCH with held ends those that older connections of the worker wait with", async () => {
+  const queue = unique("overtaken");
+  const { older, newer, take } = await pair(queue);
+  const stranger = await takt.worker(unique("w"));
+  const parked = [take(older, { wait_ms: 9000 }), take(older, { wait_ms: 800 })];
+  const waiting = take(stranger, { wait_ms: 9000, n: 1 });
+  await sleep(200);
+  const begun = Date.now();
+  assert.deepEqual(await take(newer, { held: [] }), []);
+  assert.deepEqual(await parked[0], []);
+  assert.deepEqual(await parked[1], []);
+  assert.ok(Date.now() - begun < 500, "at once");
+  const later = take(older, { wait_ms: 1000 });
+  const jid = newJid();
+  await producer.push({ queue, jid });
+  assert.deepEqual((await waiting).map((job) => [job.jid, job.attempt]), [[jid, 1]]);
+  await producer.push({ queue });
+  assert.deepEqual(await later, []);
+  assert.ok(Date.now() - begun > 900, "it waits all the same");
+  assert.equal((await take(newer)).length, 1);
+  await Promise.all([older.close(), newer.close(), stranger.close()]);
+});
+
+test("jobs that come while a newer connection takes over reach it", async () => {
+  for (let round = 0; round < 20; round++) {
+    const queue = unique("takeover");
+    const { older, newer, take } = await pair(queue);
+    take(older, { wait_ms: 9000 }).catch(() => {});
+    await sleep(20);
+    const jid = newJid();
+    const [, jobs] = await Promise.all([producer.push({ queue, jid }), take(newer, { held: [], wait_ms: 3000 })]);
+    assert.deepEqual(jobs.map((job) => job.jid), [jid]);
+    await Promise.all([older.close(), newer.close()]);
+  }
+});
+
+test("without held, connections of one worker fetch side by side", async () => {
+  const queue = unique("pool");
+  const { older, newer, take } = await pair(queue);
+  const both = [older, newer].map((wire) => take(wire, { n: 1, wait_ms: 3000 }));
+  await sleep(100);
+  await producer.push({ queue });
+  await producer.push({ queue });
+  assert.deepEqual((await Promise.all(both)).map((jobs) => jobs.length), [1, 1]);
+  await Promise.all([older.close(), newer.close()]);
+});

@@ -157,6 +157,37 @@ static void test_cancel(void **state) {
     finish(&bench);
 }
 
+static void await_more(const Bench *bench, const char *text, int before) {
+    int64_t limit_us = clock_mono_us() + PATIENCE_MS * US_PER_MS;
+    int count;
+    while ((count = fake_server_count(bench->server, text)) <= before && clock_mono_us() < limit_us)
+        usleep(10000);
+    assert_true(count > before);
+}
+
+/* Told while the answer to the TFETCH is still on its way; a lease of a later TFETCH is another one. */
+static void test_cancel_before_job(void **state) {
+    (void)state;
+    Bench bench;
+    start(&bench);
+    offer(&bench, "job-0001", "result", "1", 30000);
+    assert_saw(&bench, "\"result\":1");
+    await_more(&bench, "TFETCH", 1);
+    await_more(&bench, "BEAT", 1);
+    int beats = fake_server_count(bench.server, "BEAT");
+    fake_server_cancel(bench.server, "job-0002");
+    await_more(&bench, "BEAT", beats);
+    int named = fake_server_count(bench.server, "\"held\":[");
+    offer(&bench, "job-0002", "result", "2", 30000);
+    offer(&bench, "job-0003", "result", "3", 30000);
+    await_more(&bench, "\"held\":[", named);
+    assert_saw(&bench, "\"result\":3");
+    assert_int_equal(fake_server_count(bench.server, "job-0002"), 0);
+    offer(&bench, "job-0002", "result", "22", 30000);
+    assert_saw(&bench, "\"jid\":\"job-0002\",\"fence\":7,\"result\":22");
+    finish(&bench);
+}
+
 static void test_progress_and_drain(void **state) {
     (void)state;
     Bench bench;
@@ -442,6 +473,7 @@ int main(void) {
         cmocka_unit_test(test_bad_configurations),
         cmocka_unit_test(test_jobs),
         cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_cancel_before_job),
         cmocka_unit_test(test_progress_and_drain),
         cmocka_unit_test(test_drain_lets_jobs_end),
         cmocka_unit_test(test_told_to_terminate),
