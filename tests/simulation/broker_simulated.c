@@ -52,6 +52,10 @@ static Handle *handle_of(Broker *broker) {
     return container_of(broker, Handle, broker);
 }
 
+static bool is_dead(const Handle *handle) {
+    return handle->io.is_dead(handle->io.context);
+}
+
 /* ---- the server ---- */
 
 SimulatedBroker *simulated_broker_new(size_t most) {
@@ -279,7 +283,7 @@ static void run_take(Command *command) {
 static void simulated_take(Broker *broker, Str queue, size_t n, int64_t now_us, TakeDone done,
                            void *context) {
     Command *command = command_new(handle_of(broker), queue, run_take, now_us);
-    command->count = n;
+    command->count = is_dead(handle_of(broker)) ? 0 : n;
     command->take_done = done;
     command->context = context;
     send_command(handle_of(broker), command, now_us);
@@ -291,6 +295,7 @@ static void run_settle(Command *command) {
 
 static void simulated_settle(Broker *broker, Str queue, const JobKey *keys, size_t count) {
     Handle *handle = handle_of(broker);
+    if (is_dead(handle)) return;
     Command *command = command_new(handle, queue, run_settle, handle->sent_us);
     command->keys = alloc(count * sizeof *keys);
     memcpy(command->keys, keys, count * sizeof *keys);
@@ -314,6 +319,7 @@ static void simulated_promote(Broker *broker, Str queue, int64_t now_us, Promote
 static bool simulated_refill_begin(Broker *broker, Str name, WindowSet set, int64_t now_us,
                                    int64_t *ret_after, int64_t *ret_until_us) {
     Handle *handle = handle_of(broker);
+    if (is_dead(handle)) return false;
     ServerQueue *queue = server_queue(handle->server, name);
     if (queue->refills[set].owner && queue->refills[set].until_us > now_us) return false;
     if (queue->refills[set].owner) {
@@ -331,7 +337,7 @@ static void simulated_refill_end(Broker *broker, Str name, WindowSet set, const 
                                  size_t count, bool complete, int64_t now_us) {
     Handle *handle = handle_of(broker);
     ServerQueue *queue = server_queue(handle->server, name);
-    if (queue->refills[set].owner != handle) return;
+    if (queue->refills[set].owner != handle || is_dead(handle)) return;
     queue->refills[set].owner = NULL;
     window_refill_end(&queue->window, set, page, count, complete, now_us);
     if (count > 0) tell_others(handle, queue->name);
@@ -340,6 +346,7 @@ static void simulated_refill_end(Broker *broker, Str name, WindowSet set, const 
 static size_t simulated_sweep(Broker *broker, Str queue, WindowSet set, const Hint *page,
                               size_t count, int64_t now_us) {
     (void)set;
+    if (is_dead(handle_of(broker))) return 0;
     Window *window = &server_queue(handle_of(broker)->server, queue)->window;
     return window_sweep(window, page, count, now_us);
 }

@@ -23,6 +23,8 @@ typedef struct SimulatedBrokerIo {
     int64_t (*lag_us)(void *context);
     bool (*loses_hint)(void *context);
     bool (*loses_word)(void *context);
+    /* Its process is gone: it takes nothing and says nothing more, but for what is under way. */
+    bool (*is_dead)(void *context);
     void *context;
 } SimulatedBrokerIo;
 

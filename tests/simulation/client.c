@@ -205,7 +205,8 @@ static void on_paused(Operation *operation) {
     Answer answer = request_end(&pausing->request, &operation->error);
     if (operation->error.err == OK)
         simulation_note(simulation, "paused", pausing->index, pausing->queue.paused);
-    if (answer == ANSWERED && !pausing->queue.paused) {
+    bool known = answer == ANSWERED && request_is_sure(&pausing->request);
+    if (known && !pausing->queue.paused) {
         simulation->paused[pausing->index] = false;
         simulation->resumed_us[pausing->index] = simulation->now_us;
     } else {

@@ -13,8 +13,7 @@ static int64_t idle_most_us(const Simulation *simulation) {
     int64_t most_us = simulation->slow ? SLOW_MOST_US : IDLE_MOST_US;
     bool lossy = has_trouble(simulation, TROUBLE_BROKER_SLOW) ||
                  (simulation->node_count > 1 && has_trouble(simulation, TROUBLE_WORD_LOST)) ||
-                 simulation->hints_struck_us + HINTS_STEADY_US > simulation->now_us ||
-                 simulation->wiped_us + HINTS_STEADY_US > simulation->now_us;
+                 simulation->hints_struck_us + HINTS_STEADY_US > simulation->now_us;
     return simulation->server && lossy ? most_us + HINTS_STEADY_US : most_us;
 }
 

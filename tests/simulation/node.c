@@ -235,6 +235,11 @@ static bool loses_word(void *context) {
     return node->crashing || trouble(node->simulation, TROUBLE_WORD_LOST, 100);
 }
 
+static bool is_dead(void *context) {
+    const Node *node = context;
+    return node->crashing;
+}
+
 /* ---- life ---- */
 
 bool node_is_ready(const Node *node) {
@@ -270,6 +275,7 @@ void node_start(Node *node) {
                                        .lag_us = broker_lag_us,
                                        .loses_hint = loses_hint,
                                        .loses_word = loses_word,
+                                       .is_dead = is_dead,
                                        .context = node};
         node->broker = simulated_broker_open(simulation->server, &broker_io);
     } else {

@@ -91,7 +91,6 @@ struct Simulation {
     bool store_away;
     int64_t struck_us;       /* the last time that the store or a node failed, or ended failing */
     int64_t hints_struck_us; /* the last time that a hint may have been lost */
-    int64_t wiped_us;        /* the last time that the broker lost them all, and knows it */
     int64_t failed_over_us;
     size_t page;
     size_t open_requests; /* asked of an engine and not answered yet */
@@ -211,3 +210,5 @@ bool model_is_deleted(const Model *model, const JobKey *key);
 bool model_pick(const Model *model, uint64_t number, JobKey *ret_key);
 /* After every event: I1, I2 and the bounds of every window (broker/window.h). */
 void windows_check(Model *model);
+/* Just after the broker has lost everything: no window says that it has anything. */
+void windows_check_wiped(const Model *model);

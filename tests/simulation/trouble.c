@@ -172,7 +172,8 @@ static void plan_wipe(void *argument) {
     Simulation *simulation = argument;
     if (trouble(simulation, TROUBLE_BROKER_WIPE, 1000)) {
         simulated_broker_wipe(simulation->server);
-        simulation->wiped_us = simulation->now_us;
+        windows_check_wiped(simulation->model);
+        simulation->hints_struck_us = simulation->now_us;
     }
     if (simulation->faulty) again(simulation, US_PER_S, 60 * US_PER_S, plan_wipe);
 }

@@ -25,6 +25,16 @@ static void check_size(Model *model, const Window *window, const WindowHalf *hal
     if (over) simulation_fail(model->simulation, "a window has %zu members", count);
 }
 
+void windows_check_wiped(const Model *model) {
+    for (size_t i = 0; i < model->count; i++) {
+        const ModelJob *job = &model->jobs[i];
+        const Window *window = simulated_broker_window(model->simulation->server, job->seen.queue);
+        if (!job->exists || job->seen.state != JOB_WAITING || !window) continue;
+        if (is_missing(window, &job->seen))
+            FAIL(job, "a window that was wiped says that it has it");
+    }
+}
+
 /* How long a job may be missing now. */
 static int64_t tolerance_us(const Simulation *simulation) {
     int64_t now_us = simulation->now_us;
