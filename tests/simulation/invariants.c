@@ -56,7 +56,34 @@ static void check_fence(Model *model, const ModelJob *job, int64_t fence) {
     model->fences[model->fence_count++] = fence;
 }
 
+/* A pause is in force within a second, on nodes that are awake and see the store. */
+static void check_open(Model *model, const ModelJob *job, const Job *after) {
+    const Simulation *simulation = model->simulation;
+    int64_t late_us = (simulation->slow ? 8 : 3) * US_PER_S;
+    for (size_t i = 0; i < QUEUES; i++) {
+        int64_t since_us = model->paused_us[i];
+        if (since_us < simulation->struck_us) since_us = simulation->struck_us;
+        bool paused = model->paused_us[i] > 0 && str_eq(after->queue, queue_names[i]);
+        if (paused && after->started_us > since_us + late_us)
+            FAIL(job, "started in a paused queue");
+    }
+}
+
+static void note_pauses(Model *model) {
+    const Table *queues = &model->simulation->disk->committed.queues;
+    for (size_t i = 0; i < QUEUES; i++) {
+        bool paused = false;
+        for (size_t at = 0; at < queues->count; at++) {
+            const QueueSetting *queue = &((const QueueSetting *)queues->rows)[at];
+            paused = paused || (queue->paused && str_eq(queue->name, queue_names[i]));
+        }
+        if (!paused) model->paused_us[i] = 0;
+        if (paused && model->paused_us[i] == 0) model->paused_us[i] = model->simulation->now_us;
+    }
+}
+
 static void check_start(Model *model, ModelJob *job, const Job *before, const Job *after) {
+    check_open(model, job, after);
     check_fence(model, job, after->fence);
     if (before->state != JOB_WAITING) FAIL(job, "started though it was not waiting");
     if (after->started_us < before->due_us) FAIL(job, "started before it was due");
@@ -84,13 +111,33 @@ static bool somebody_was_steady(const Simulation *simulation, int64_t ms) {
 }
 
 int64_t model_lease_ms(const Model *model, Str worker) {
-    const Table *sessions = &model->simulation->disk->committed.sessions;
+    const SessionRow *rows = model->sessions.rows;
     int64_t lease_ms = 0;
-    for (size_t i = 0; i < sessions->count; i++) {
-        const SessionRow *row = &((const SessionRow *)sessions->rows)[i];
-        if (str_eq(row->worker, worker) && row->lease_ms > lease_ms) lease_ms = row->lease_ms;
+    for (size_t i = 0; i < model->sessions.count; i++) {
+        bool its = str_eq(rows[i].worker, worker);
+        if (its && rows[i].lease_ms > lease_ms) lease_ms = rows[i].lease_ms;
     }
     return lease_ms;
+}
+
+/* How long a node must have listened before it may say that this worker is gone: only for one that has
+ * closed its connections it is not a whole lease. */
+static int64_t listen_ms(const Model *model, Str worker) {
+    const SessionRow *rows = model->sessions.rows;
+    for (size_t i = 0; i < model->sessions.count; i++) {
+        bool closed = rows[i].closed_us > 0 && rows[i].quick;
+        if (str_eq(rows[i].worker, worker) && closed) return SESSION_CLOSE_MS;
+    }
+    return model_lease_ms(model, worker);
+}
+
+static void note_sessions(Model *model) {
+    const State *state = &model->simulation->disk->committed;
+    const SessionRow *rows = state->sessions.rows;
+    model->sessions.count = 0;
+    for (size_t i = 0; i < state->sessions.count; i++) {
+        *(SessionRow *)table_add(&model->sessions, sizeof(SessionRow)) = rows[i];
+    }
 }
 
 /* The attempt that was running, or has begun in the same batch, has ended: why? */
@@ -120,7 +167,8 @@ static void check_end(Model *model, ModelJob *job, const Job *before, const Job 
         bool due = before->deadline_us <= simulation->now_us;
         bool never_came = memmem(last_attempt(after).ptr, last_attempt(after).len, NEVER_CAME,
                                  sizeof NEVER_CAME - 1) != NULL;
-        if (!due && !never_came && !somebody_was_steady(simulation, SESSION_CLOSE_MS)) {
+        int64_t ms = listen_ms(model, before->worker);
+        if (!due && !never_came && !somebody_was_steady(simulation, ms)) {
             FAIL(job, "taken from a worker that could not be heard");
         }
     } else if (after->state == JOB_SUCCEEDED) {
@@ -297,4 +345,6 @@ void model_look(Model *model) {
         job->exists = false;
     }
     check_counts(model, state);
+    note_sessions(model);
+    note_pauses(model);
 }

@@ -14,6 +14,7 @@ Model *model_new(Simulation *simulation) {
 
 void model_free(Model *model) {
     if (!model) return;
+    table_done(&model->sessions);
     free(model->saved);
     free(model);
 }

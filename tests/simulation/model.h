@@ -45,7 +45,9 @@ struct Model {
     size_t fence_count;
     Gone gone[GONE_MOST];
     size_t gone_count;
-    ModelJob *saved; /* what a standby knows, or NULL */
+    Table sessions;            /* SessionRow: as of the last look */
+    int64_t paused_us[QUEUES]; /* since when each is, by the store; 0: it is not */
+    ModelJob *saved;           /* what a standby knows, or NULL */
     size_t saved_count;
 };
 
