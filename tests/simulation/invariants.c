@@ -341,7 +341,8 @@ void model_look(Model *model) {
                      job->may[ACT_CANCEL] || job->may[ACT_KILL] || job->seen.expires_us > 0;
         bool deleted = ended && job->may[ACT_DELETE];
         if (!deleted && !model->may_wipe) FAIL(job, "vanished");
-        if (!deleted) workers_lapse(model->simulation, &job->seen.key);
+        /* whoever still runs it: an older job of this id may be asked for again */
+        workers_lapse(model->simulation, &job->seen.key);
         job->exists = false;
     }
     check_counts(model, state);
