@@ -9,6 +9,8 @@
 #include "base/alloc.h"
 #include <stdlib.h>
 
+#define KNOW_AGAIN_US (US_PER_S / 100)
+
 typedef struct FetchSlot { /* a fetch's place on one queue */
     ListNode node;
     FetchState *state;
@@ -219,11 +221,23 @@ void dispatch_again(EngineQueue *queue) {
     }
 }
 
+/* Nobody knows yet whether one of its queues holds a job: 'none' would be a guess. */
+static bool waits_to_know(const FetchState *state) {
+    for (size_t i = 0; i < state->slot_count; i++) {
+        if (!state->slots[i].queue->known) return true;
+    }
+    return false;
+}
+
 int64_t fetch_timeout_duty(Engine *engine, int64_t now_us) {
     HeapNode *node;
     while ((node = heap_first(&engine->fetch_deadlines)) &&
            (node->key <= now_us || engine->draining)) {
         FetchState *state = container_of(node, FetchState, deadline);
+        if (!engine->draining && waits_to_know(state)) {
+            heap_move(&engine->fetch_deadlines, node, now_us + KNOW_AGAIN_US);
+            continue;
+        }
         unpark(state);
         fetch_answer(state, NULL, 0, NULL);
     }
