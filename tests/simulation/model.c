@@ -119,8 +119,8 @@ bool model_was_cancelled(const Model *model, const JobKey *key, int64_t fence) {
     for (size_t i = 0; i < model->count; i++) {
         const ModelJob *job = &model->jobs[i];
         if (!job_key_eq(&job->seen.key, key)) continue;
-        if (job->cancelled_fence == fence || (job_is_over(&job->seen) && job->seen.fence == fence))
-            return true;
+        bool over = !job->exists || job_is_over(&job->seen);
+        if (job->cancelled_fence == fence || (over && job->seen.fence == fence)) return true;
     }
     return false;
 }
