@@ -29,7 +29,8 @@ static Step claim_ask(Claim *claim, Batch *batch) {
     for (size_t i = 0; i < claim->count; i++) {
         Taken *taken = &claim->taken[i];
         taken->row = batch_row(batch, &taken->hint.key);
-        taken->started = batch_start(batch, taken->row, claim->worker, claim->grace_ms);
+        taken->started =
+            batch_start(batch, taken->row, taken->queue->name, claim->worker, claim->grace_ms);
         /* somebody else in this batch works on it: no claim, but see what becomes of it */
         if (!taken->started) batch_load(batch, taken->row);
     }

@@ -80,11 +80,12 @@ static bool is_unused(const Row *row) {
     return row->status == ROW_UNKNOWN && row->write == WRITE_NONE;
 }
 
-bool batch_start(Batch *batch, Row *row, Str worker, int64_t grace_ms) {
+bool batch_start(Batch *batch, Row *row, Str queue, Str worker, int64_t grace_ms) {
     if (!is_unused(row)) return false;
     row->status = ROW_BLIND;
     row->write = WRITE_START;
     row->lease = (Lease){.worker = arena_str(&batch->arena, worker)};
+    row->start_queue = arena_str(&batch->arena, queue);
     row->grace_ms = grace_ms;
     wait_for_flush(batch, row);
     return true;

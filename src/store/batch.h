@@ -37,7 +37,7 @@ typedef enum RowWrite {
     WRITE_NONE,
     WRITE_INSERT, /* the whole job; `slot` is given by the store. The key has no live job (rule of the
                       operations), an ended one of the same key stays as history */
-    WRITE_START,   /* blind: waiting, due ≤ now, not expired → running */
+    WRITE_START,   /* blind: waiting in that queue, due ≤ now, not expired → running */
     WRITE_SUCCEED, /* blind: running under this lease → succeeded */
     WRITE_UPDATE,  /* all fields that may change, by slot */
     WRITE_DELETE,  /* by slot */
@@ -67,6 +67,7 @@ typedef struct Row {
     /* arguments of a blind change */
     Lease lease;       /* start: worker (the fence is minted by the store); succeed: who reports */
     int64_t grace_ms;  /* start */
+    Str start_queue;   /* start: guarded by it too, since an id may have moved to a job elsewhere */
     Str result, hash;  /* succeed */
     ListNode in_rows;  /* Batch.rows, in the order met */
     ListNode in_flush; /* Batch.flush while status is ASKED or BLIND or write is pending */
@@ -202,7 +203,7 @@ Row *batch_row_apart(Batch *batch, const JobKey *key);
 bool batch_load(Batch *batch, Row *row);
 
 /* A blind start or succeed. false: the row is already in use in this batch (load it instead). */
-bool batch_start(Batch *batch, Row *row, Str worker, int64_t grace_ms);
+bool batch_start(Batch *batch, Row *row, Str queue, Str worker, int64_t grace_ms);
 bool batch_succeed(Batch *batch, Row *row, const Lease *lease, Str result, Str hash);
 
 /* The job as changed in memory shall be written. The row is LOADED (or, for insert, MISSING,

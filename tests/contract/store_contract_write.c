@@ -130,13 +130,15 @@ static void blind_succeed_equals_loaded(StoreTest *test) {
 
 static void missed_starts_are_loaded(StoreTest *test) {
     Job later = test_job(test), expired = test_job(test), running = test_job(test),
-        missing = test_job(test);
+        missing = test_job(test), elsewhere = test_job(test);
     later.due_us = test->now_us + US_PER_S;
     expired.expires_us = test->now_us;
-    Op inserts[] = {op_insert(&later), op_insert(&expired), op_insert(&running)};
-    store_test_do(test, inserts, 3);
+    elsewhere.queue = STR("elsewhere");
+    Op inserts[] = {op_insert(&later), op_insert(&expired), op_insert(&running),
+                    op_insert(&elsewhere)};
+    store_test_do(test, inserts, LENGTH(inserts));
     store_test_one(test, op_start(&running.key, "w1"));
-    const Job *jobs[] = {&later, &expired, &running};
+    const Job *jobs[] = {&later, &expired, &running, &elsewhere};
     for (size_t i = 0; i < LENGTH(jobs); i++) {
         Job before = store_test_job(test, &jobs[i]->key);
         Op op = store_test_one(test, op_start(&jobs[i]->key, "w2"));

@@ -122,7 +122,8 @@ static void insert(Op *op, Batch *batch) {
 }
 
 static bool begin_blind(Op *op, Batch *batch) {
-    if (op->kind == OP_START) return batch_start(batch, op->row, op->lease.worker, 5000);
+    Str queue = op->job.queue.ptr ? op->job.queue : STR("default");
+    if (op->kind == OP_START) return batch_start(batch, op->row, queue, op->lease.worker, 5000);
     if (op->kind != OP_SUCCEED) return false;
     Str hash = outcome_hash_success(op->text, &batch->arena);
     return batch_succeed(batch, op->row, &op->lease, op->text, hash);

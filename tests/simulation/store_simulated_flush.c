@@ -69,8 +69,9 @@ static void write_blind(Transaction *transaction, Batch *batch, Row *row) {
         const SimulatedDisk *disk = transaction->disk;
         if (start) {
             int64_t fence = fence_make(disk->timeline, disk->sequences.fence + 1);
-            hit = job_start(&job, fence, row->lease.worker, row->grace_ms, &context) ==
-                  CHANGE_APPLIED;
+            hit = str_eq(job.queue, row->start_queue) &&
+                  job_start(&job, fence, row->lease.worker, row->grace_ms, &context) ==
+                      CHANGE_APPLIED;
             if (hit) (void)transaction_fence(transaction);
         } else {
             hit =

@@ -88,6 +88,7 @@ static bool decide(Writer *writer, Batch *batch, Row *row, Job *job) {
     if (row->write == WRITE_SUCCEED) {
         return job_succeed(job, &row->lease, row->result, row->hash, &context) == CHANGE_APPLIED;
     }
+    if (!str_eq(job->queue, row->start_queue)) return false;
     int64_t fence = fence_make(0, writer->now.fence + 1);
     bool applied =
         job_start(job, fence, row->lease.worker, row->grace_ms, &context) == CHANGE_APPLIED;
