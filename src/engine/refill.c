@@ -42,6 +42,7 @@ static void on_refill(Query *query) {
                       query->count, failed ? false : !query->more, now_us);
     if (read->set == WINDOW_READY && !queue->known) {
         queue->known = true;
+        if (query->after > SCORE_LOWEST) sweep(queue); /* it was there before: see queue_get */
         dispatch_again(queue);
     }
     if (!failed) {

@@ -57,6 +57,8 @@ void model_roll_back(Model *model) {
         model->asked_all_us[kind] = model->simulation->now_us + 10 * US_PER_S;
     memcpy(model->jobs, model->saved, model->saved_count * sizeof *model->jobs);
     model->count = model->saved_count;
+    for (size_t i = 0; i < QUEUES; i++)
+        model->paused_us[i] = 0; /* a pause may be lost as well */
 }
 
 void model_gone(Model *model, Str worker) {
