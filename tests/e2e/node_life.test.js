@@ -58,6 +58,7 @@ test("a plain worker that never beats has no session in the store; one that beat
   const takt = await Takt.start();
   const [silent, beating] = [unique("never-beats"), unique("beats")];
   await (await takt.wire({ wid: beating })).call("BEAT", { wid: beating });
+  await sleep(500); // a beat is answered before its session is stored
   await takt.restart(); // which knows a session from the start, and so looks after all every 250 ms
   await takt.wire({ wid: silent });
   await sleep(1000);
