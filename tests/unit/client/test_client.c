@@ -3,6 +3,7 @@
 
 #include "client/address.h"
 #include "fake_server.h"
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -195,7 +196,7 @@ static void test_jobs_that_are_read_too_late(void **state) {
     fake_server_offer(server,
                       "{\"jid\":\"job-00001\",\"jobtype\":\"t\",\"queue\":\"q\",\"args\":[],"
                       "\"fence\":7,\"lease_ms\":500,\"attempt\":1}");
-    usleep(1000000);
+    (void)poll(NULL, 0, 1000);
     kill(child, SIGCONT);
     int ended;
     assert_int_equal(waitpid(child, &ended, 0), child);
