@@ -139,7 +139,7 @@ static void plan_store_restart(void *argument) {
     Simulation *simulation = argument;
     if (trouble(simulation, TROUBLE_STORE_RESTART, 1000)) {
         simulated_restart(simulation->disk);
-        simulation_struck(simulation, simulation->now_us);
+        store_has_been_away(simulation);
     }
     if (simulation->faulty) again(simulation, US_PER_S, 40 * US_PER_S, plan_store_restart);
 }
