@@ -40,7 +40,7 @@ static void accept_outcome(Model *model, ModelJob *job, Str text, int64_t fence,
     bool older = reported <= fence || model->simulation->failed_over_us > 0;
     if (plain ? !older : reported != fence) FAIL(job, "an outcome of another fence was taken");
     if (plain && reported != fence) {
-        job->cancelled_fence = fence;
+        job->cancelled[job->cancelled_count++ % CANCELLED_KEPT] = fence;
         workers_lapse(model->simulation, &job->seen.key);
     }
     check(job->accepted_count < REPORTS_KEPT);
@@ -178,7 +178,7 @@ static void check_end(Model *model, ModelJob *job, const Job *before, const Job 
         Str attempt = last_attempt(after);
         if (fence_in(attempt) == after->fence)
             accept_outcome(model, job, attempt, after->fence, true);
-        job->cancelled_fence = after->fence;
+        job->cancelled[job->cancelled_count++ % CANCELLED_KEPT] = after->fence;
         workers_lapse(simulation, &after->key);
     } else if (returned) {
         job->returns++;
@@ -187,7 +187,7 @@ static void check_end(Model *model, ModelJob *job, const Job *before, const Job 
         FAIL(job, "its attempt ended without a cause");
     } else {
         /* cancelled: the lease ends with it, though the worker has not been told yet */
-        job->cancelled_fence = after->fence;
+        job->cancelled[job->cancelled_count++ % CANCELLED_KEPT] = after->fence;
         workers_cancelled(simulation, &after->key);
     }
 }

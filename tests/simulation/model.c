@@ -122,7 +122,10 @@ bool model_was_cancelled(const Model *model, const JobKey *key, int64_t fence) {
         const ModelJob *job = &model->jobs[i];
         if (!job_key_eq(&job->seen.key, key)) continue;
         bool over = !job->exists || job_is_over(&job->seen);
-        if (job->cancelled_fence == fence || (over && job->seen.fence == fence)) return true;
+        if (over && job->seen.fence == fence) return true;
+        for (size_t at = 0; at < CANCELLED_KEPT; at++) {
+            if (job->cancelled[at] == fence) return true;
+        }
     }
     return false;
 }

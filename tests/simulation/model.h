@@ -6,7 +6,13 @@
 #include "simulation/simulation.h"
 #include "simulation/store_simulated_state.h"
 
-enum { JOBS_MOST = 400, REPORTS_KEPT = 64, FENCES_MOST = 4000, GONE_MOST = 400 };
+enum {
+    JOBS_MOST = 400,
+    REPORTS_KEPT = 64,
+    CANCELLED_KEPT = 16,
+    FENCES_MOST = 4000,
+    GONE_MOST = 400
+};
 
 #define STEADY_US (25 * US_PER_S) /* since the last failure: a sweep has been over everything */
 #define HINTS_STEADY_US                                                                            \
@@ -20,9 +26,11 @@ typedef struct ModelJob {
     bool met; /* in this look */
     int64_t changed_us;
     int64_t starts, returns; /* of this run */
-    int64_t cancelled_fence; /* its holder does not know that it is over */
-    int64_t missing_us;      /* since when no window has it though one should; 0: none */
-    bool may[ACT_KILL + 1];  /* asked for by an operator, some time */
+    int64_t cancelled
+        [CANCELLED_KEPT]; /* fences whose holder may not know that it is over; the last ones */
+    size_t cancelled_count;
+    int64_t missing_us;     /* since when no window has it though one should; 0: none */
+    bool may[ACT_KILL + 1]; /* asked for by an operator, some time */
     struct {
         int64_t fence;
         bool failed;
