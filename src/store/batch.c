@@ -222,6 +222,31 @@ void batch_token(Batch *batch, Str token_id, int64_t until_us) {
     APPEND(batch->tokens, write);
 }
 
+void batch_node(Batch *batch, const NodeRow *node, bool forget) {
+    NodeWrite *write = arena_new(&batch->arena, NodeWrite);
+    write->node = *node;
+    write->node.name = arena_str(&batch->arena, node->name);
+    write->node.instance = arena_str(&batch->arena, node->instance);
+    write->node.version = arena_str(&batch->arena, node->version);
+    write->node.info = arena_str(&batch->arena, node->info);
+    write->forget = forget;
+    APPEND(batch->nodes, write);
+}
+
+static bool control_is(const ControlRow *a, const ControlRow *b) {
+    return a->kind == b->kind && str_eq(a->subject, b->subject) && str_eq(a->detail, b->detail);
+}
+
+void batch_control(Batch *batch, const ControlRow *control) {
+    for (const ControlWrite *write = batch->controls; write; write = write->next) {
+        if (control_is(&write->control, control)) return;
+    }
+    ControlWrite *write = arena_new(&batch->arena, ControlWrite);
+    write->control = *control;
+    write->control.at_us = batch->now_us;
+    APPEND(batch->controls, write);
+}
+
 /* ---- what a store reports ---- */
 
 static void set_job(Batch *batch, Row *row, int64_t slot, const Job *job, RowStatus status) {

@@ -85,6 +85,49 @@ typedef struct SessionRow {
     bool quick;        /* opted in: its closing counts after 5 s */
 } SessionRow;
 
+/* A node of a cluster. One row a name; another process that takes the name over brings its own instance. */
+typedef struct NodeRow {
+    Str name;
+    Str instance; /* made anew at each start */
+    Str version;
+    Str info; /* JSON {"http","protocol","pid","hostname"} */
+    int64_t started_us;
+    int64_t seen_us;         /* set by the store */
+    int64_t clock_offset_us; /* what its wall clock is ahead of the store's */
+    bool draining;
+} NodeRow;
+
+typedef struct NodeWrite {
+    NodeRow node; /* upsert by name */
+    bool forget;  /* delete instead, if it is still this instance's */
+    struct NodeWrite *next;
+} NodeWrite;
+
+/* What every node of a cluster is to hear of. Numbered in the order of the commits: a node that has read up
+ * to a number has missed none below it. Kept for an hour. */
+typedef enum ControlKind {
+    CONTROL_CANCEL, /* a running job was cancelled: subject = its worker, detail = its id */
+    CONTROL_REVOKE, /* subject = id of the token; until_us */
+    CONTROL_QUEUE,  /* subject = a queue that was paused or resumed */
+    CONTROL_SWEEP,  /* subject = a queue with waiting jobs of which the broker may not know */
+    CONTROL_WIPE,   /* FLUSH */
+    CONTROL_STATE,  /* subject = a worker, detail = "quiet" or "terminate": what it is to be told */
+} ControlKind;
+
+typedef struct ControlRow {
+    int64_t number; /* given by the store */
+    ControlKind kind;
+    Str node; /* who wrote it */
+    Str subject, detail;
+    int64_t until_us; /* 0 = none */
+    int64_t at_us;    /* the batch's now */
+} ControlRow;
+
+typedef struct ControlWrite {
+    ControlRow control;
+    struct ControlWrite *next;
+} ControlWrite;
+
 typedef enum AskKind {
     ASK_RUNNING_OF, /* running rows held by `text` (a worker) */
     ASK_OVERDUE,    /* running rows with 0 < deadline_us ≤ until_us */
@@ -93,6 +136,10 @@ typedef enum AskKind {
     ASK_PRUNABLE_DEAD, /* the same for dead rows */
     ASK_SESSIONS, /* all sessions of worker `text`, by node, locked: no other batch may write one until
                      this one ends */
+    ASK_READY, /* waiting rows of queue `text`, due ≤ until_us and not expired, best score first, that no other
+                  batch has locked and this one does not hold. They are locked but not loaded (ROW_UNKNOWN),
+                  so that a start hits */
+    ASK_NODE,  /* the node row of name `text`, locked, whether it is there or not */
 } AskKind;
 
 /* A question other than 'load this row'. Answered by the next flush with rows that are loaded,
@@ -105,6 +152,7 @@ typedef struct Ask {
     Row **rows; /* answer, in the batch's arena */
     size_t count;
     SessionRow *sessions; /* answer of ASK_SESSIONS: `count` of them */
+    NodeRow *node;        /* answer of ASK_NODE: NULL = none */
     struct Ask *next;
 } Ask;
 
@@ -174,6 +222,8 @@ struct Batch {
     SessionWrite *sessions;
     QueueWrite *queues;
     TokenWrite *tokens;
+    NodeWrite *nodes;
+    ControlWrite *controls; /* written last of all, after `finish` */
 
     Map counts; /* queue → CountDelta, filled by finish */
     unsigned rounds;
@@ -220,6 +270,9 @@ void batch_log(Batch *batch, Row *row, Str text);
 void batch_session(Batch *batch, const SessionRow *session, bool forget);
 void batch_queue(Batch *batch, Str queue, bool paused);
 void batch_token(Batch *batch, Str token_id, int64_t until_us);
+void batch_node(Batch *batch, const NodeRow *node, bool forget);
+/* Texts must live as long as the batch. The same control twice is one. */
+void batch_control(Batch *batch, const ControlRow *control);
 
 /* For stores: a row has been read (loaded, hit or found by an ask). Fills status and `before`;
  * `job` is copied into the batch's arena. */

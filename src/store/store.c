@@ -15,15 +15,17 @@ static const StoreKind *kind_of(Str scheme) {
     return NULL;
 }
 
+static Err invalid(Str url, Error *error) {
+    return error_code(error, ERR_INVALID, "invalid-store",
+                      "the store '" STR_FMT "' is not of the form sqlite:PATH", STR_ARG(url));
+}
+
 Err store_open(Store **ret, Str url, const StoreIo *io, Error *error) {
     check(io->post && io->now_us);
     Str location = url;
     Str scheme = str_split(&location, ':');
     const StoreKind *kind = kind_of(scheme);
-    if (!kind || location.len == 0) {
-        return error_code(error, ERR_INVALID, "invalid-store",
-                          "the store '" STR_FMT "' is not of the form sqlite:PATH", STR_ARG(url));
-    }
+    if (!kind || location.len == 0) return invalid(url, error);
     return kind->open(ret, location, io, error);
 }
 
@@ -67,6 +69,19 @@ void store_read(Store *store, Query *query) {
 
 bool store_is_idle(const Store *store) {
     return !store->busy && store->reads == 0;
+}
+
+Err store_health(Store *store, Error *error) {
+    return store->kind->health ? store->kind->health(store, error) : OK;
+}
+
+Err store_migrate(Str url, bool check_only, Buf *report, Error *error) {
+    Str location = url;
+    const StoreKind *kind = kind_of(str_split(&location, ':'));
+    if (!kind || location.len == 0) return invalid(url, error);
+    if (kind->migrate) return kind->migrate(location, check_only, report, error);
+    buf_format(report, "'" STR_FMT "' is brought up to date when a node opens it\n", STR_ARG(url));
+    return OK;
 }
 
 void store_close(Store *store) {

@@ -7,10 +7,12 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/error.h"
 #include "core/job.h"
 #include "store/batch.h"
 
+typedef struct Loop Loop;
 typedef struct Store Store;
 
 /* ---- reading ---- */
@@ -29,6 +31,11 @@ typedef enum QueryKind {
     QUERY_LOG,  /* text: the captured output kept for the newest job of `key` */
     QUERY_REVOKED, /* tokens: revoked and not yet expired */
     QUERY_RUNNING, /* jobs: all running ones (id, key, worker, fence, queue, type, started_us) */
+    QUERY_NODES,   /* nodes: all, by name */
+    QUERY_EVERY,   /* what a node of a cluster asks once a second, in one statement: all that QUERY_NEXT
+                      tells; controls: those numbered above `after`, by number (at most `limit`; `more`);
+                      finished: which of `keys` are of finished jobs; and the node row of (`node`,
+                      `node_instance`), if present, has been seen now (node_known: it is there) */
 } QueryKind;
 
 typedef struct JobFilter {
@@ -67,9 +74,13 @@ struct Query {
     JobKey key;
     Str queue;
     JobFilter filter;
-    int64_t after;    /* score or due */
+    int64_t after;    /* score, due, or number of a control */
     int64_t until_us; /* READY: due limit; JOBS, QUEUES: now, for derived states */
     int64_t cursor;   /* JOBS: opaque, 0 = from the newest */
+    Str node, node_instance; /* EVERY: who asks; absent: nobody */
+    int64_t clock_offset_us; /* EVERY: what that node's wall clock is ahead of the store's */
+    const JobKey *keys;      /* EVERY */
+    size_t key_count;
     size_t limit;
     void (*done)(Query *query); /* on the loop thread; `outcome` is set */
     void *context;
@@ -87,7 +98,14 @@ struct Query {
         Str token_id;
         int64_t until_us;
     } * tokens;
-    size_t count;
+    NodeRow *nodes;
+    size_t count; /* of the array that the kind fills; EVERY: queues */
+    ControlRow *controls;
+    size_t control_count;
+    int64_t last_control; /* EVERY: the number of the newest control in the store, 0 = none */
+    JobKey *finished;
+    size_t finished_count;
+    bool node_known;
     bool more;
     int64_t next_cursor; /* JOBS: 0 = the end */
     int64_t now_us;      /* the store's clock when the snapshot was taken */
@@ -106,6 +124,10 @@ typedef struct StoreIo {
     void (*post)(void *context, void (*function)(void *), void *argument); /* from any thread */
     int64_t (*now_us)(
         void *context); /* the clock that the adapter takes for the store's; thread safe */
+    /* An adapter whose store has a clock of its own tells what it said, and how long the question took: the
+     * time lies between the two. On the loop thread. NULL: nobody wants to know. */
+    void (*clock)(void *context, int64_t store_us, int64_t round_trip_us);
+    Loop *loop; /* for adapters with sockets; else NULL */
     void *context;
 } StoreIo;
 
@@ -118,6 +140,13 @@ typedef struct StoreKind {
      * was written. */
     void (*run)(Store *store, Batch *batch, BatchDone done, void *context);
     void (*read)(Store *store, Query *query);
+    /* OK: in touch. ERR_UNAVAILABLE: away, `error` says why; it comes back by itself. ERR_CONFLICT: what is
+     * there is not for this program (foreign, newer, damaged), and that is final. NULL: always OK. */
+    Err (*health)(Store *store, Error *error);
+    /* Makes the schema the newest (check_only: changes nothing), blocking, and appends a line of words
+     * for each step to `report`. ERR_CONFLICT: check_only and a step is due, or a schema that is not for
+     * this program. NULL: open does it. */
+    Err (*migrate)(Str location, bool check_only, Buf *report, Error *error);
     /* Waits for what is under way; frees. */
     void (*close)(Store *store);
 } StoreKind;
@@ -133,10 +162,13 @@ struct Store { /* an adapter embeds it as its first member */
 
 /* ---- the front door ---- */
 
-/* "sqlite:PATH" or an adapter's own URL. ERR_INVALID names what is allowed. */
+/* "sqlite:PATH", "postgres://…". ERR_INVALID names what is allowed. A store behind a network is opened
+ * whether it can be reached or not: store_health() tells. */
 Err store_open(Store **ret, Str url, const StoreIo *io, Error *error) must_check;
 void store_run(Store *store, Batch *batch, BatchDone done, void *context);
 void store_read(Store *store, Query *query);
+Err store_health(Store *store, Error *error) must_check;
+Err store_migrate(Str url, bool check_only, Buf *report, Error *error) must_check;
 /* What is under way is finished, but answers that were posted and have not come yet must not come
  * any more: close it when nothing is awaited, or don't turn the loop again. Accepts NULL. */
 void store_close(Store *store);

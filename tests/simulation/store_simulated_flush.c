@@ -187,7 +187,9 @@ static bool is_asked(const Ask *ask, const Job *job) {
         return (job->state == JOB_SUCCEEDED || job->state == JOB_CANCELLED) &&
                job->finished_us <= until_us;
     case ASK_PRUNABLE_DEAD: return job->state == JOB_DEAD && job->finished_us <= until_us;
-    case ASK_SESSIONS: break;
+    case ASK_SESSIONS:
+    case ASK_READY:
+    case ASK_NODE: break;
     }
     return false;
 }

@@ -263,6 +263,8 @@ Err simulated_read(const State *state, Query *query) {
     case QUERY_NEXT: read_next(state, query); break;
     case QUERY_REVOKED: read_revoked(state, query); break;
     case QUERY_RUNNING: read_running(state, query); break;
+    case QUERY_NODES:
+    case QUERY_EVERY: break;
     }
     return OK;
 }
