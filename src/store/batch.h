@@ -139,7 +139,7 @@ typedef enum AskKind {
     ASK_READY, /* waiting rows of queue `text`, due ≤ until_us and not expired, best score first, that no other
                   batch has locked and this one does not hold. They are locked but not loaded (ROW_UNKNOWN),
                   so that a start hits */
-    ASK_NODE,  /* the node row of name `text`, locked, whether it is there or not */
+    ASK_NODE, /* the node row of name `text`, locked, whether it is there or not */
 } AskKind;
 
 /* A question other than 'load this row'. Answered by the next flush with rows that are loaded,

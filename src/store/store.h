@@ -32,7 +32,7 @@ typedef enum QueryKind {
     QUERY_REVOKED, /* tokens: revoked and not yet expired */
     QUERY_RUNNING, /* jobs: all running ones (id, key, worker, fence, queue, type, started_us) */
     QUERY_NODES,   /* nodes: all, by name */
-    QUERY_EVERY,   /* what a node of a cluster asks once a second, in one statement: all that QUERY_NEXT
+    QUERY_EVERY, /* what a node of a cluster asks once a second, in one statement: all that QUERY_NEXT
                       tells; controls: those numbered above `after`, by number (at most `limit`; `more`);
                       finished: which of `keys` are of finished jobs; and the node row of (`node`,
                       `node_instance`), if present, has been seen now (node_known: it is there) */
@@ -74,9 +74,9 @@ struct Query {
     JobKey key;
     Str queue;
     JobFilter filter;
-    int64_t after;    /* score, due, or number of a control */
-    int64_t until_us; /* READY: due limit; JOBS, QUEUES: now, for derived states */
-    int64_t cursor;   /* JOBS: opaque, 0 = from the newest */
+    int64_t after;           /* score, due, or number of a control */
+    int64_t until_us;        /* READY: due limit; JOBS, QUEUES: now, for derived states */
+    int64_t cursor;          /* JOBS: opaque, 0 = from the newest */
     Str node, node_instance; /* EVERY: who asks; absent: nobody */
     int64_t clock_offset_us; /* EVERY: what that node's wall clock is ahead of the store's */
     const JobKey *keys;      /* EVERY */
