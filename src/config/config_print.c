@@ -105,7 +105,11 @@ static void print_list(Buf *out, ConfigList list) {
 
 static void print_address(Buf *out, const ConfigAddress *address) {
     bool is_six = address->host.ptr && strchr(address->host.ptr, ':');
-    buf_format(out, is_six ? "\"[%s]:%d\"" : "\"%s:%d\"", address->host.ptr, (int)address->port);
+    cleanup(buf_done) Buf text;
+    buf_init(&text, address->host.len + 16);
+    buf_format(&text, is_six ? "[" STR_FMT "]:%d" : STR_FMT ":%d", STR_ARG(address->host),
+               (int)address->port);
+    print_string(out, buf_str(&text));
 }
 
 static void print_value(Buf *out, const ConfigRow *row, const void *value) {

@@ -27,6 +27,7 @@ struct Call {
     const Verb *verb;
     Arena arena; /* everything of this call */
     Str argument;
+    Str worker; /* of the leases that it reports */
     Buf reply;
     bool answered;
     void (*cancel)(Call *call); /* the connection closed before the answer; may be NULL */
@@ -84,9 +85,8 @@ const size_t *call_firsts(Call *call, const Str *names, size_t count);
 /* The token's queues include this one. */
 bool call_sees(const Call *call, Str queue);
 
-/* A lease as this call's peer reports it. */
-Lease peer_lease(const Peer *peer, int64_t fence);
-Lease call_lease(const Call *call, int64_t fence);
+/* A lease as this call's peer reports it. Lives as long as the call, which may outlive the peer. */
+Lease call_lease(Call *call, int64_t fence);
 
 /* verbs */
 void verb_push(Call *call);

@@ -129,12 +129,10 @@ void call_fail(Call *call, const char *format, ...) {
     call_done(call);
 }
 
-Lease peer_lease(const Peer *peer, int64_t fence) {
-    return (Lease){.fence = fence, .worker = peer->worker};
-}
-
-Lease call_lease(const Call *call, int64_t fence) {
-    return peer_lease(call->peer, fence);
+Lease call_lease(Call *call, int64_t fence) {
+    Str worker = call->peer->worker;
+    if (worker.ptr && !call->worker.ptr) call->worker = arena_str(&call->arena, worker);
+    return (Lease){.fence = fence, .worker = call->worker};
 }
 
 /* ---- reading ---- */

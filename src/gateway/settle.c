@@ -150,7 +150,7 @@ static void done_done(Operation *operation) {
     write_answers(call, jids, answers, count);
 }
 
-static JobOutcome outcome_from(const Call *call, const Outcome *entry) {
+static JobOutcome outcome_from(Call *call, const Outcome *entry) {
     return (JobOutcome){
         .key = job_key_from_id(entry->jid),
         .lease = call_lease(call, entry->fence > 0 ? entry->fence : -1),

@@ -3,7 +3,7 @@ const { test, before, after } = require("node:test");
 const assert = require("node:assert/strict");
 const { Takt } = require("./lib/takt");
 const { newJid } = require("./lib/wire");
-const { sleep, unique } = require("./lib/wait");
+const { sleep, unique, until } = require("./lib/wait");
 
 let takt, producer;
 before(async () => {
@@ -168,6 +168,24 @@ test("a fence that is not the holder's, not the job's or no fence has no effect"
   assert.ok((await takt.api.metric("takt_stale_acks_total")) >= before + 4);
   assert.deepEqual(await worker.call("TDONE", [{ jid, fence }]), { [jid]: "OK" });
   await Promise.all([worker.close(), other.close()]);
+});
+
+test("workers that hang up behind their outcomes: what arrived counts", async () => {
+  const count = 40;
+  const { queue, jids } = await filled(count);
+  const workers = await Promise.all(jids.map(() => takt.worker(unique("w"))));
+  const leases = await Promise.all(workers.map((worker) => worker.lease(queue, 1, 2000)));
+  workers.forEach((worker, i) => {
+    const [{ jid, fence }] = leases[i];
+    worker.socket.end(`TDONE [{"jid":"${jid}","fence":${fence}}]\r\n`);
+  });
+  setImmediate(() => workers.forEach((worker) => worker.socket.destroy()));
+  await Promise.all(workers.map((worker) => worker.ended));
+  await until("an outcome counted", async () => {
+    const jobs = await Promise.all(jids.map((jid) => takt.api.job(jid)));
+    for (const job of jobs) assert.match(job.state, /^(running|pending|succeeded)$/);
+    return jobs.some((job) => job.state === "succeeded");
+  });
 });
 
 test("TEXTEND answers the lease, or STALE", async () => {
