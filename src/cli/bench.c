@@ -28,6 +28,8 @@ static const Scenario scenarios[] = {
     {"drain", bench_line_run, 100000, 4, 500, 0, 7419}, /* take and settle what is queued */
     {"pickup", bench_line_run, 400, 1, 1, 20, 7419},    /* from submit to start, an idle worker */
     {"delayed", bench_line_run, 400, 1, 1, 50, 7419},   /* lateness of delayed jobs */
+    {"storm", bench_line_run, 100000, 16, 200, 2000,
+     7419}, /* many delayed jobs, `rate` due a second */
     {"http-bulk", bench_http_run, 200000, 4, 1000, 0, 7420},
     {"http-single", bench_http_run, 50000, 64, 1, 0, 7420},
 };
@@ -179,9 +181,10 @@ ExitCode command_bench(Cli *cli) {
     if (!read_number(cli, "jobs", 1, &plan.jobs) ||
         !read_number(cli, "connections", 1, &plan.connections) ||
         !read_number(cli, "batch", 1, &plan.batch) || !read_number(cli, "rate", 1, &plan.rate) ||
-        !read_number(cli, "payload", 0, &plan.payload)) {
-        return cli_usage(cli,
-                         "--jobs, --connections, --batch, --rate and --payload are whole numbers");
+        !read_number(cli, "payload", 0, &plan.payload) ||
+        !read_number(cli, "delay", 0, &plan.delay_ms)) {
+        return cli_usage(cli, "--jobs, --connections, --batch, --rate, --payload and --delay (ms) "
+                              "are whole numbers");
     }
     BenchResult result = {0};
     Error error;
