@@ -29,6 +29,8 @@ void batch_restart(Batch *batch) {
     batch->sessions = NULL;
     batch->queues = NULL;
     batch->tokens = NULL;
+    batch->nodes = NULL;
+    batch->controls = NULL;
     batch->rounds = 0;
     batch->count_to_us = 0;
     batch->wipe = false;
@@ -243,6 +245,9 @@ void batch_control(Batch *batch, const ControlRow *control) {
     }
     ControlWrite *write = arena_new(&batch->arena, ControlWrite);
     write->control = *control;
+    write->control.node = arena_str(&batch->arena, control->node);
+    write->control.subject = arena_str(&batch->arena, control->subject);
+    write->control.detail = arena_str(&batch->arena, control->detail);
     write->control.at_us = batch->now_us;
     APPEND(batch->controls, write);
 }

@@ -271,7 +271,7 @@ void batch_session(Batch *batch, const SessionRow *session, bool forget);
 void batch_queue(Batch *batch, Str queue, bool paused);
 void batch_token(Batch *batch, Str token_id, int64_t until_us);
 void batch_node(Batch *batch, const NodeRow *node, bool forget);
-/* Texts must live as long as the batch. The same control twice is one. */
+/* number and at_us are set here and by the store. The same control twice is one. */
 void batch_control(Batch *batch, const ControlRow *control);
 
 /* For stores: a row has been read (loaded, hit or found by an ask). Fills status and `before`;

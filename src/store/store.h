@@ -102,7 +102,11 @@ struct Query {
     size_t count; /* of the array that the kind fills; EVERY: queues */
     ControlRow *controls;
     size_t control_count;
-    int64_t last_control; /* EVERY: the number of the newest control in the store, 0 = none */
+    /* EVERY: the highest number that a control was given so far, whether it is still kept or not; 0 = none.
+     * Numbers rise by one */
+    int64_t last_control;
+    int64_t
+        timeline; /* EVERY: that of the server (0: it has none). A higher one may lack what was new */
     JobKey *finished;
     size_t finished_count;
     bool node_known;

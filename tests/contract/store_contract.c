@@ -32,10 +32,13 @@ int store_contract(const StoreSuite *of) {
     suite = of;
     enum { MOST = 100 };
     struct CMUnitTest tests[MOST] = {0};
-    check(store_write_case_count + store_read_case_count + store_list_case_count <= MOST);
+    check(store_write_case_count + store_read_case_count + store_list_case_count +
+              store_cluster_case_count <=
+          MOST);
     size_t count = add_cases(tests, store_write_cases, store_write_case_count);
     count += add_cases(tests + count, store_read_cases, store_read_case_count);
     count += add_cases(tests + count, store_list_cases, store_list_case_count);
+    count += add_cases(tests + count, store_cluster_cases, store_cluster_case_count);
     int failed = _cmocka_run_group_tests(of->name, tests, count, NULL, NULL);
     for (size_t i = 0; i < count; i++) {
         free(tests[i].initial_state);

@@ -432,7 +432,7 @@ static void tokens_are_revoked(StoreTest *test) {
 
 static void reads_of_nothing(StoreTest *test) {
     Job job = test_job(test);
-    for (QueryKind kind = QUERY_JOB; kind <= QUERY_RUNNING; kind++) {
+    for (QueryKind kind = QUERY_JOB; kind <= QUERY_EVERY; kind++) {
         Query query = {.kind = kind,
                        .key = job.key,
                        .queue = STR("q"),

@@ -45,7 +45,7 @@ static void run_one_post(StoreTest *test) {
 
 void store_test_open(StoreTest *test, const StoreSuite *suite) {
     *test = (StoreTest){.suite = suite, .now_us = TEST_NOW_US};
-    test->io = (StoreIo){store_test_post, test_now, test};
+    test->io = (StoreIo){.post = store_test_post, .now_us = test_now, .context = test};
     pthread_mutex_init(&test->mutex, NULL);
     pthread_cond_init(&test->posted, NULL);
     list_init(&test->posts);
@@ -160,8 +160,10 @@ static void op_step(Op *op, Batch *batch) {
 
 static bool script_advance(Batch *batch) {
     Script *script = batch->operations;
-    if (batch->rounds++ == 0 && script->first) script->first(batch, script->context);
-    bool more = false;
+    unsigned round = batch->rounds++;
+    if (round == 0 && script->first) script->first(batch, script->context);
+    if (round == 1 && script->second) script->second(batch, script->context);
+    bool more = round == 0 && script->second;
     for (size_t i = 0; i < script->count; i++) {
         if (!script->ops[i].done) op_step(&script->ops[i], batch);
         more = more || !script->ops[i].done;
@@ -183,7 +185,7 @@ static void on_batch(Batch *batch, void *context) {
     test->answered = true;
 }
 
-static void begin(StoreTest *test, Batch *batch, Script *script) {
+void store_test_begin(StoreTest *test, Batch *batch, Script *script) {
     batch_init(batch);
     batch->advance = script_advance;
     batch->finish = script_finish;
@@ -198,14 +200,14 @@ static void begin(StoreTest *test, Batch *batch, Script *script) {
 }
 
 Err store_test_run(StoreTest *test, Batch *batch, Script *script) {
-    begin(test, batch, script);
+    store_test_begin(test, batch, script);
     while (!test->answered)
         run_one_post(test);
     return batch->outcome;
 }
 
 bool store_test_run_to_crash(StoreTest *test, Batch *batch, Script *script) {
-    begin(test, batch, script);
+    store_test_begin(test, batch, script);
     while (!list_is_empty(&test->posts))
         run_one_post(test);
     return !test->answered;

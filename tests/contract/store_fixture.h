@@ -77,11 +77,15 @@ typedef struct Script {
     Op *ops;
     size_t count;
     void (*first)(Batch *batch, void *context); /* or NULL */
+    /* In the second round, when the first one's asks are answered; or NULL. */
+    void (*second)(Batch *batch, void *context);
     void *context;
     int64_t count_to_us;
     bool wipe;
 } Script;
 
+/* Only begins it: for a store whose points are posts, to run beside another. */
+void store_test_begin(StoreTest *test, Batch *batch, Script *script);
 /* Runs it; batch_done() afterwards. */
 Err store_test_run(StoreTest *test, Batch *batch, Script *script);
 /* Runs it until nothing happens any more, on a store whose node dies before it answers (one

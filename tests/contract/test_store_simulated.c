@@ -39,10 +39,51 @@ static void crashes_are_all_or_nothing(void **state) {
     assert_true(survives(POINT_ANSWER)); /* committed, and nobody was told */
 }
 
+/* ---- two nodes at once ---- */
+
+typedef struct Ready {
+    Ask *ask;
+} Ready;
+
+static void ask_ready(Batch *batch, void *context) {
+    Ready *ready = context;
+    ready->ask = batch_ask(batch, ASK_READY, STR("default"), TEST_NOW_US, 10);
+}
+
+/* The first one starts a job; the second one asks while that is not committed. */
+static void what_another_batch_has_locked_is_not_ready(void **state) {
+    (void)state;
+    StoreSuite suite = simulated_suite(&simulated);
+    store_test_open(&test, &suite);
+    Job jobs[2];
+    for (int i = 0; i < 2; i++) {
+        jobs[i] = test_job(&test);
+        store_test_add(&test, &jobs[i]);
+    }
+    Op start = op_start(&jobs[0].key, "w1");
+    Script first_script = {.ops = &start, .count = 1};
+    Batch first, second;
+    store_test_begin(&test, &first, &first_script);
+    test.store = suite.open(suite.context, &test.io, /* fresh= */ false);
+    Ready ready = {0};
+    Script script = {.first = ask_ready, .context = &ready};
+    assert_false(store_test_run_to_crash(&test, &second, &script));
+    assert_int_equal(start.result, CHANGE_APPLIED);
+    assert_int_equal(ready.ask->count, 1);
+    assert_true(job_key_eq(&ready.ask->rows[0]->key, &jobs[1].key));
+    batch_done(&first);
+    batch_done(&second);
+    store_test_close(&test);
+    simulated_suite_done(&simulated);
+}
+
 int main(void) {
     StoreSuite suite = simulated_suite(&simulated);
     int failed = store_contract(&suite);
     simulated_suite_done(&simulated);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(crashes_are_all_or_nothing)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(crashes_are_all_or_nothing),
+        cmocka_unit_test(what_another_batch_has_locked_is_not_ready),
+    };
     return failed + cmocka_run_group_tests_name("simulated crashes", tests, NULL, NULL);
 }

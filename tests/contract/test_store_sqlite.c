@@ -106,8 +106,32 @@ static void a_newer_schema_is_refused(void **state) {
     store_close(test.store);
     exec_on_file("PRAGMA user_version = 999");
     check_refused(&test, ERR_CONFLICT, "newer-store", "999");
-    exec_on_file("PRAGMA user_version = 1");
+    exec_on_file("PRAGMA user_version = 2");
     test.store = open_sqlite(NULL, &test.io, false);
+    store_test_close(&test);
+}
+
+/* A file as version 0.1 left it: without nodes and controls. */
+static void an_old_schema_is_brought_up_to_date(void **state) {
+    (void)state;
+    StoreTest test;
+    store_test_open(&test, &suite);
+    Job job = test_job(&test);
+    store_test_one(&test, op_insert(&job));
+    store_close(test.store);
+    exec_on_file("DROP TABLE node; DROP TABLE control; DELETE FROM meta WHERE name = 'control';"
+                 "PRAGMA user_version = 1");
+    for (int again = 0; again < 2; again++) {
+        test.store = open_sqlite(NULL, &test.io, /* fresh= */ false);
+        assert_int_equal(store_test_job(&test, &job.key).state, JOB_WAITING);
+        Query query = {.kind = QUERY_EVERY, .limit = 9};
+        store_test_query(&test, &query);
+        assert_true(query.last_control == 0 && query.control_count == 0);
+        arena_done(&query.arena);
+        if (again) break;
+        store_close(test.store);
+    }
+    store_test_one(&test, op_start(&job.key, "w1"));
     store_test_close(&test);
 }
 
@@ -302,6 +326,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(random_walks),
         cmocka_unit_test(a_second_process_is_refused),
         cmocka_unit_test(a_newer_schema_is_refused),
+        cmocka_unit_test(an_old_schema_is_brought_up_to_date),
         cmocka_unit_test(foreign_files_are_refused),
         cmocka_unit_test(urls_are_checked),
         cmocka_unit_test(files_are_private),

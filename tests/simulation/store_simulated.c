@@ -56,6 +56,9 @@ State state_copy(const State *from) {
     copy.queues = table_copy(&from->queues, sizeof(QueueSetting));
     copy.tokens = table_copy(&from->tokens, sizeof(Revoked));
     copy.counts = table_copy(&from->counts, sizeof(CountDelta));
+    copy.nodes = table_copy(&from->nodes, sizeof(NodeRow));
+    copy.controls = table_copy(&from->controls, sizeof(ControlRow));
+    copy.last_control = from->last_control;
     copy.marks = table_copy(&from->marks, sizeof(Mark));
     return copy;
 }
@@ -67,6 +70,8 @@ void state_done(State *state) {
     table_done(&state->tokens);
     table_done(&state->counts);
     table_done(&state->marks);
+    table_done(&state->nodes);
+    table_done(&state->controls);
 }
 
 /* ---- the disk ---- */
@@ -278,6 +283,7 @@ static void wait_for_lock(SimulatedStore *store) {
 static void finish(SimulatedStore *store) {
     store->batch->finish(store->batch);
     simulated_count(store);
+    simulated_control(store);
     Change mark = {.kind = CHANGE_MARK, .mark = {store->number, store->batch_number}};
     transaction_write(&store->transaction, &mark);
     go_on(store, POINT_COMMIT, at_commit);
@@ -335,6 +341,15 @@ static void simulated_store_run(Store *base, Batch *batch, BatchDone done, void 
     go_on(store, POINT_BEGIN, at_begin);
 }
 
+/* The one query that writes: the row of who asks has been seen. */
+static void see_node(SimulatedDisk *disk, const Query *query) {
+    if (query->kind != QUERY_EVERY || !query->node.ptr) return;
+    NodeRow *row = state_node(&disk->committed, query->node);
+    if (!row || !str_eq(row->instance, query->node_instance)) return;
+    row->seen_us = query->now_us;
+    row->clock_offset_us = query->clock_offset_us;
+}
+
 static void at_read(void *argument) {
     SimulatedRead read = *(SimulatedRead *)argument;
     free(argument);
@@ -343,6 +358,8 @@ static void at_read(void *argument) {
     query->error = (Error){0};
     query->now_us = read.store->io.now_us(read.store->io.context);
     query->outcome = fault_error(fault_at(read.store, POINT_READ), &query->error);
+    if (query->outcome == OK) see_node(read.store->disk, query);
+    query->timeline = read.store->disk->timeline;
     if (query->outcome == OK) query->outcome = simulated_read(&read.store->disk->committed, query);
     query->done(query);
 }

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "core/fence.h"
+#include "core/order.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -173,6 +174,18 @@ static void write_tokens(Transaction *transaction, const Batch *batch) {
     }
 }
 
+static void write_node(Transaction *transaction, const Batch *batch, const NodeWrite *write) {
+    SimulatedDisk *disk = transaction->disk;
+    Change change = {.kind = write->forget ? CHANGE_NODE_GONE : CHANGE_NODE, .node = write->node};
+    NodeRow *node = &change.node;
+    node->name = disk_text(disk, node->name);
+    node->instance = disk_text(disk, node->instance);
+    node->version = disk_text(disk, node->version);
+    node->info = disk_text(disk, node->info);
+    node->seen_us = batch->now_us;
+    transaction_write(transaction, &change);
+}
+
 /* ---- asks ---- */
 
 static bool is_asked(const Ask *ask, const Job *job) {
@@ -206,6 +219,52 @@ static Row *row_of(Batch *batch, const State *state, const Entry *entry) {
         if (row->slot == entry->slot) return row;
     }
     return batch_row_apart(batch, &entry->job.key);
+}
+
+/* ---- ready rows ---- */
+
+/* Best score first, then in the order they were made. */
+static bool is_better(const Entry *a, const Entry *b) {
+    if (!b) return true;
+    int64_t x = order_score(a->job.priority, a->job.due_us);
+    int64_t y = order_score(b->job.priority, b->job.due_us);
+    return x != y ? x < y : a->slot < b->slot;
+}
+
+static bool is_ready(const Batch *batch, const Ask *ask, const Job *job) {
+    bool expired = job->expires_us > 0 && job->expires_us <= batch->now_us;
+    return job->state == JOB_WAITING && str_eq(job->queue, ask->text) &&
+           job->due_us <= ask->until_us && !expired &&
+           !map_get(&batch->by_key, job_key_str(&job->key));
+}
+
+/* Nobody waits here: a row that another transaction has locked is passed over. */
+static void answer_ready(SimulatedStore *store, Ask *ask) {
+    Batch *batch = store->batch;
+    const State *state = &store->transaction.view;
+    bool *passed = arena_zero(&batch->arena, state->entries.count + 1, sizeof *passed);
+    ask->rows = arena_zero(&batch->arena, ask->limit, sizeof(Row *));
+    while (ask->count < ask->limit) {
+        size_t best = state->entries.count;
+        for (size_t i = 0; i < state->entries.count; i++) {
+            const Entry *entry = state_entry(state, i);
+            if (passed[i] || !is_ready(batch, ask, &entry->job)) continue;
+            const Entry *other = best < state->entries.count ? state_entry(state, best) : NULL;
+            if (is_better(entry, other)) best = i;
+        }
+        if (best == state->entries.count) return;
+        passed[best] = true;
+        const JobKey *key = &state_entry(state, best)->job.key;
+        if (lock_row_if_free(store, key)) ask->rows[ask->count++] = batch_row(batch, key);
+    }
+}
+
+static void answer_node(const State *state, Batch *batch, Ask *ask) {
+    const NodeRow *node = state_node(state, ask->text);
+    if (!node) return;
+    ask->node = arena_new(&batch->arena, NodeRow);
+    *ask->node = *node;
+    ask->count = 1;
 }
 
 /* The next entry of the answer: the lowest (order, slot) behind the last one. */
@@ -253,6 +312,8 @@ static void answer_rows(const State *state, Batch *batch, Ask *ask) {
 static bool lock_answer(SimulatedStore *store, const Ask *ask) {
     const State *state = &store->transaction.view;
     if (ask->kind == ASK_SESSIONS) return lock_session(store, ask->text);
+    if (ask->kind == ASK_NODE) return lock_node(store, ask->text);
+    if (ask->kind == ASK_READY) return true;
     const Entry *entry = ask_next(state, ask, NULL);
     for (size_t count = 0; entry && count < ask->limit; count++) {
         if (!lock_row(store, &entry->job.key)) return false;
@@ -265,10 +326,12 @@ bool simulated_answer(SimulatedStore *store) {
     Batch *batch = store->batch;
     for (; batch->asks; batch->asks = batch->asks->next) {
         if (!lock_answer(store, batch->asks)) return false;
-        if (batch->asks->kind == ASK_SESSIONS) {
-            answer_sessions(&store->transaction.view, batch, batch->asks);
-        } else {
-            answer_rows(&store->transaction.view, batch, batch->asks);
+        const State *state = &store->transaction.view;
+        switch (batch->asks->kind) {
+        case ASK_SESSIONS: answer_sessions(state, batch, batch->asks); break;
+        case ASK_NODE: answer_node(state, batch, batch->asks); break;
+        case ASK_READY: answer_ready(store, batch->asks); break;
+        default: answer_rows(state, batch, batch->asks); break;
         }
     }
     return true;
@@ -296,6 +359,9 @@ bool simulated_lock_rows(SimulatedStore *store) {
     for (const SessionWrite *write = batch->sessions; write; write = write->next) {
         if (!lock_session(store, write->session.worker)) return false;
     }
+    for (const NodeWrite *write = batch->nodes; write; write = write->next) {
+        if (!lock_node(store, write->node.name)) return false;
+    }
     return true;
 }
 
@@ -310,10 +376,25 @@ void simulated_flush_rows(SimulatedStore *store) {
     for (QueueWrite *write = batch->queues; write; write = write->next)
         write_queue(transaction, write);
     write_tokens(transaction, batch);
+    for (NodeWrite *write = batch->nodes; write; write = write->next)
+        write_node(transaction, batch, write);
+    batch->nodes = NULL;
     batch->logs = NULL;
     batch->sessions = NULL;
     batch->queues = NULL;
     batch->tokens = NULL;
+}
+
+void simulated_control(SimulatedStore *store) {
+    SimulatedDisk *disk = store->disk;
+    for (ControlWrite *write = store->batch->controls; write; write = write->next) {
+        Change change = {.kind = CHANGE_CONTROL, .control = write->control};
+        change.control.node = disk_text(disk, change.control.node);
+        change.control.subject = disk_text(disk, change.control.subject);
+        change.control.detail = disk_text(disk, change.control.detail);
+        transaction_write(&store->transaction, &change);
+    }
+    store->batch->controls = NULL;
 }
 
 void simulated_count(SimulatedStore *store) {

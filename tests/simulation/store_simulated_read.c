@@ -250,6 +250,54 @@ static void read_next(const State *state, Query *query) {
     }
 }
 
+/* ---- nodes, and what each of them asks every second ---- */
+
+NodeRow *state_node(const State *state, Str name) {
+    NodeRow *rows = state->nodes.rows;
+    for (size_t i = 0; i < state->nodes.count; i++) {
+        if (str_eq(rows[i].name, name)) return &rows[i];
+    }
+    return NULL;
+}
+
+static int by_node_name(const void *a, const void *b) {
+    return str_compare(((const NodeRow *)a)->name, ((const NodeRow *)b)->name);
+}
+
+/* Their texts live with the disk, likewise those of the controls. */
+static void read_nodes(const State *state, Query *query) {
+    query->nodes = arena_zero(&query->arena, state->nodes.count + 1, sizeof(NodeRow));
+    const NodeRow *rows = state->nodes.rows;
+    for (size_t i = 0; i < state->nodes.count; i++)
+        query->nodes[query->count++] = rows[i];
+    qsort(query->nodes, query->count, sizeof(NodeRow), by_node_name);
+}
+
+static void read_controls(const State *state, Query *query) {
+    query->controls = arena_zero(&query->arena, query->limit + 1, sizeof(ControlRow));
+    query->last_control = state->last_control;
+    const ControlRow *rows = state->controls.rows;
+    for (size_t i = 0; i < state->controls.count; i++) {
+        if (rows[i].number <= query->after) continue;
+        query->more = query->control_count == query->limit;
+        if (query->more) return;
+        query->controls[query->control_count++] = rows[i];
+    }
+}
+
+static void read_every(const State *state, Query *query) {
+    read_next(state, query);
+    const NodeRow *node = query->node.ptr ? state_node(state, query->node) : NULL;
+    query->node_known = node && str_eq(node->instance, query->node_instance);
+    read_controls(state, query);
+    query->finished = arena_zero(&query->arena, query->key_count + 1, sizeof(JobKey));
+    for (size_t i = 0; i < query->key_count; i++) {
+        const Entry *entry = state_newest(state, &query->keys[i]);
+        if (entry && job_is_finished(&entry->job))
+            query->finished[query->finished_count++] = query->keys[i];
+    }
+}
+
 Err simulated_read(const State *state, Query *query) {
     switch (query->kind) {
     case QUERY_JOB:
@@ -263,8 +311,8 @@ Err simulated_read(const State *state, Query *query) {
     case QUERY_NEXT: read_next(state, query); break;
     case QUERY_REVOKED: read_revoked(state, query); break;
     case QUERY_RUNNING: read_running(state, query); break;
-    case QUERY_NODES:
-    case QUERY_EVERY: break;
+    case QUERY_NODES: read_nodes(state, query); break;
+    case QUERY_EVERY: read_every(state, query); break;
     }
     return OK;
 }

@@ -39,6 +39,9 @@ typedef struct State {
     Table tokens;   /* Revoked */
     Table counts;   /* CountDelta */
     Table marks;    /* Mark */
+    Table nodes;    /* NodeRow */
+    Table controls; /* ControlRow, by number */
+    int64_t last_control;
     int64_t frontier_us;
 } State;
 
@@ -53,6 +56,9 @@ typedef struct Change {
         CHANGE_TOKEN_GONE,
         CHANGE_COUNTS,
         CHANGE_MARK,
+        CHANGE_NODE,
+        CHANGE_NODE_GONE,
+        CHANGE_CONTROL,
         CHANGE_ALL_GONE,
     } kind;
     int64_t slot;
@@ -62,6 +68,8 @@ typedef struct Change {
     Revoked token;
     CountDelta counts;
     Mark mark;
+    NodeRow node;
+    ControlRow control;
 } Change;
 
 typedef struct SimulatedStore SimulatedStore;
@@ -148,6 +156,9 @@ int64_t transaction_fence(Transaction *transaction);
 /* false: somebody else has it; store->waits_for says who. */
 bool lock_row(SimulatedStore *store, const JobKey *name);
 bool lock_session(SimulatedStore *store, Str worker);
+bool lock_node(SimulatedStore *store, Str name);
+/* The lock if it is free, else nothing: nobody waits. */
+bool lock_row_if_free(SimulatedStore *store, const JobKey *name);
 void locks_release(SimulatedStore *store);
 
 /* store_simulated_flush.c; each false: it waits for a lock, call again */
@@ -155,6 +166,8 @@ bool simulated_lock_rows(SimulatedStore *store);
 void simulated_flush_rows(SimulatedStore *store);
 bool simulated_answer(SimulatedStore *store);
 void simulated_count(SimulatedStore *store);
+void simulated_control(SimulatedStore *store);
 
 /* store_simulated_read.c */
+NodeRow *state_node(const State *state, Str name); /* NULL: none */
 Err simulated_read(const State *state, Query *query);

@@ -7,8 +7,11 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 
+#include "base/time.h"
 #include <stdlib.h>
 #include <string.h>
+
+#define CONTROL_KEPT_US (3600 * US_PER_S)
 
 /* ---- one change ---- */
 
@@ -84,6 +87,28 @@ static void put_mark(State *state, const Mark *mark) {
     *(at < table->count ? &rows[at] : (Mark *)table_add(table, sizeof *rows)) = *mark;
 }
 
+static void put_node(State *state, const NodeRow *node, bool gone) {
+    Table *table = &state->nodes;
+    NodeRow *row = state_node(state, node->name);
+    if (!gone) {
+        if (!row) row = table_add(table, sizeof *row);
+        *row = *node;
+    } else if (row && str_eq(row->instance, node->instance)) {
+        table_remove(table, (size_t)(row - (NodeRow *)table->rows), sizeof *row);
+    }
+}
+
+/* The number is that of the commit: in a transaction's own view it is a guess. */
+static void put_control(State *state, const ControlRow *control) {
+    Table *table = &state->controls;
+    while (table->count > 0 &&
+           ((ControlRow *)table->rows)[0].at_us <= control->at_us - CONTROL_KEPT_US)
+        table_remove(table, 0, sizeof(ControlRow));
+    ControlRow *row = table_add(table, sizeof *row);
+    *row = *control;
+    row->number = ++state->last_control;
+}
+
 static void apply(State *state, const Change *change) {
     switch (change->kind) {
     case CHANGE_ENTRY: put_entry(state, change); break;
@@ -94,6 +119,9 @@ static void apply(State *state, const Change *change) {
     case CHANGE_TOKEN_GONE: put_token(state, &change->token, /* gone= */ true); break;
     case CHANGE_COUNTS: add_counts(state, &change->counts); break;
     case CHANGE_MARK: put_mark(state, &change->mark); break;
+    case CHANGE_NODE: put_node(state, &change->node, /* gone= */ false); break;
+    case CHANGE_NODE_GONE: put_node(state, &change->node, /* gone= */ true); break;
+    case CHANGE_CONTROL: put_control(state, &change->control); break;
     case CHANGE_ALL_GONE:
         state->entries.count = state->sessions.count = 0;
         state->queues.count = state->counts.count = 0;
@@ -199,14 +227,27 @@ bool lock_row(SimulatedStore *store, const JobKey *name) {
     return true;
 }
 
-/* Named by a hash of the worker, which is no job's key: its version bits say so. */
-bool lock_session(SimulatedStore *store, Str worker) {
-    static const uint64_t KEY[2] = {1, 2};
-    uint64_t halves[2] = {hash_sip(KEY, worker.ptr, worker.len), UINT64_MAX};
+bool lock_row_if_free(SimulatedStore *store, const JobKey *name) {
+    bool taken = lock_row(store, name);
+    store->waits_for = NULL;
+    return taken;
+}
+
+/* Named by a hash of the text, which is no job's key: its version bits say so. */
+static bool lock_text(SimulatedStore *store, const uint64_t key[2], Str text) {
+    uint64_t halves[2] = {hash_sip(key, text.ptr, text.len), UINT64_MAX};
     JobKey name;
     _Static_assert(sizeof name == sizeof halves, "a key has 16 bytes");
     memcpy(&name, halves, sizeof name);
     return lock_row(store, &name);
+}
+
+bool lock_session(SimulatedStore *store, Str worker) {
+    return lock_text(store, (const uint64_t[]){1, 2}, worker);
+}
+
+bool lock_node(SimulatedStore *store, Str name) {
+    return lock_text(store, (const uint64_t[]){3, 4}, name);
 }
 
 void locks_release(SimulatedStore *store) {

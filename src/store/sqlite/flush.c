@@ -198,6 +198,10 @@ static Err flush_aside(Writer *writer, Batch *batch, Error *error) {
         TRY(write_pair(writer, SQL_QUEUE_PUT, write->queue, write->paused, error));
     }
     batch->queues = NULL;
+    for (NodeWrite *write = batch->nodes; write; write = write->next) {
+        TRY(node_write(writer, batch, write, error));
+    }
+    batch->nodes = NULL;
     return flush_tokens(writer, batch, error);
 }
 
@@ -211,7 +215,7 @@ Err flush_batch(Writer *writer, Batch *batch, Error *error) {
     return OK;
 }
 
-/* A revoked token stays revoked. */
+/* A revoked token stays revoked; nodes and what they are to hear of are no jobs. */
 Err flush_wipe(Writer *writer, Error *error) {
     return sqlite_exec(writer->database.db,
                        "DELETE FROM job; DELETE FROM log; DELETE FROM queue; DELETE FROM count;"

@@ -18,6 +18,10 @@ Err ask_answer(Writer *writer, Batch *batch, Ask *ask, Error *error) must_check;
 /* Appends captured output; of a job the last LIMIT_LOG bytes are kept (output.c). */
 Err output_append(Writer *writer, int64_t slot, Str text, Error *error) must_check;
 
+/* Nodes and controls (control.c). The numbers are given here, after everything else. */
+Err node_write(Writer *writer, const Batch *batch, const NodeWrite *write, Error *error) must_check;
+Err control_write(Writer *writer, Batch *batch, Error *error) must_check;
+
 /* Adds the batch's deltas, then moves the counted frontier where the batch asks for it
  * (count.c). */
 Err count_write(Writer *writer, Batch *batch, Error *error) must_check;

@@ -17,7 +17,8 @@ static const ReadFn READS[] = {
     [QUERY_QUEUES] = read_queues,     [QUERY_WAITING_QUEUES] = read_waiting_queues,
     [QUERY_SESSIONS] = read_sessions, [QUERY_NEXT] = read_next,
     [QUERY_LOG] = read_log,           [QUERY_REVOKED] = read_revoked,
-    [QUERY_RUNNING] = read_running,
+    [QUERY_RUNNING] = read_running,   [QUERY_NODES] = read_nodes,
+    [QUERY_EVERY] = read_every,
 };
 
 typedef struct ReadTask {

@@ -45,5 +45,11 @@ Err read_sessions(Database *database, Query *query, Error *error) must_check;
 Err read_next(Database *database, Query *query, Error *error) must_check;
 Err read_revoked(Database *database, Query *query, Error *error) must_check;
 
+/* read_nodes.c */
+Err read_nodes(Database *database, Query *query, Error *error) must_check;
+Err read_every(Database *database, Query *query, Error *error) must_check;
+/* The row of the query's node has been seen now: for the writer, before read_every. */
+Err node_seen(Database *database, const Query *query, Error *error) must_check;
+
 /* Makes room for one more element of an array in the arena; doubles. Returns the array. */
 void *read_grow(Arena *arena, void *array, size_t count, size_t size);

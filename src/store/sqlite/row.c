@@ -112,3 +112,16 @@ void session_read(sqlite3_stmt *statement, Arena *arena, SessionRow *ret) {
         .quick = sqlite3_column_int(statement, 7) != 0,
     };
 }
+
+void node_read(sqlite3_stmt *statement, Arena *arena, NodeRow *ret) {
+    *ret = (NodeRow){
+        .name = arena_str(arena, column_str(statement, 0)),
+        .instance = arena_str(arena, column_str(statement, 1)),
+        .version = arena_str(arena, column_str(statement, 2)),
+        .info = arena_str(arena, column_str(statement, 3)),
+        .started_us = sqlite3_column_int64(statement, 4),
+        .seen_us = sqlite3_column_int64(statement, 5),
+        .clock_offset_us = sqlite3_column_int64(statement, 6),
+        .draining = sqlite3_column_int(statement, 7) != 0,
+    };
+}

@@ -13,5 +13,6 @@ void row_bind(sqlite3_stmt *statement, FieldSet set, const Job *job);
 Err row_read(sqlite3_stmt *statement, int column, FieldSet set, Arena *arena, Job *ret,
              Error *error) must_check;
 
-/* The columns of a session, in the order of its members; the texts in the arena. */
+/* The columns of a session or a node, in the order of its members; the texts in the arena. */
+void node_read(sqlite3_stmt *statement, Arena *arena, NodeRow *ret);
 void session_read(sqlite3_stmt *statement, Arena *arena, SessionRow *ret);

@@ -39,6 +39,13 @@ static const char *const STEPS[] = {
     " opened_us INTEGER, closed_us INTEGER, quick INTEGER, PRIMARY KEY (worker, node)) WITHOUT "
     "ROWID;"
     "CREATE TABLE token (token_id TEXT PRIMARY KEY, until_us INTEGER) WITHOUT ROWID;",
+
+    "CREATE TABLE node (name TEXT PRIMARY KEY, instance TEXT, version TEXT, info TEXT,"
+    " started_us INTEGER, seen_us INTEGER, clock_offset_us INTEGER, draining INTEGER) WITHOUT "
+    "ROWID;"
+    "CREATE TABLE control (number INTEGER PRIMARY KEY, kind INTEGER, node TEXT, subject TEXT,"
+    " detail TEXT, until_us INTEGER, at_us INTEGER);"
+    "INSERT INTO meta VALUES ('control', 0);",
 };
 
 static Err read_number(sqlite3 *db, const char *sql, int64_t *ret, Error *error) {

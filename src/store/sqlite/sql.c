@@ -37,6 +37,11 @@ static const char *const TEXTS[SQL_COUNT_] = {
         " WHERE state = 5 AND finished_us <= ?2 ORDER BY finished_us LIMIT ?3",
     [SQL_ASK_SESSIONS] = "SELECT worker, node, info, lease_ms, seen_us, opened_us, closed_us, quick"
                          " FROM session WHERE worker = ?1 ORDER BY node LIMIT ?3",
+    [SQL_ASK_READY] = "SELECT slot, key FROM job INDEXED BY job_waiting"
+                      " WHERE state = 1 AND queue = ?1 AND priority = ?2 AND due_us <= ?3"
+                      " AND (expires_us IS NULL OR expires_us > ?4) ORDER BY due_us, slot",
+    [SQL_ASK_NODE] = "SELECT name, instance, version, info, started_us, seen_us, clock_offset_us, "
+                     "draining FROM node WHERE name = ?1",
     [SQL_LOG_LENGTHS] =
         "SELECT seq, length(CAST(text AS BLOB)) FROM log WHERE slot = ?1 ORDER BY seq",
     [SQL_LOG_ADD] = "INSERT INTO log VALUES (?1, ?2, ?3)",
@@ -51,6 +56,19 @@ static const char *const TEXTS[SQL_COUNT_] = {
     [SQL_SESSION_DROP] = "DELETE FROM session WHERE worker = ?1 AND node = ?2",
     [SQL_SESSIONS] = "SELECT worker, node, info, lease_ms, seen_us, opened_us, closed_us, quick"
                      " FROM session ORDER BY worker, node",
+    [SQL_NODE_PUT] =
+        "INSERT INTO node VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET"
+        " instance = ?2, version = ?3, info = ?4, started_us = ?5, seen_us = ?6,"
+        " clock_offset_us = ?7, draining = ?8",
+    [SQL_NODE_DROP] = "DELETE FROM node WHERE name = ?1 AND instance = ?2",
+    [SQL_NODE_SEEN] = "UPDATE node SET seen_us = ?3, clock_offset_us = ?4"
+                      " WHERE name = ?1 AND instance = ?2",
+    [SQL_NODES] = "SELECT name, instance, version, info, started_us, seen_us, clock_offset_us, "
+                  "draining FROM node ORDER BY name",
+    [SQL_CONTROL_ADD] = "INSERT INTO control VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [SQL_CONTROL_FORGET] = "DELETE FROM control WHERE at_us <= ?1",
+    [SQL_CONTROLS] = "SELECT number, kind, node, subject, detail, until_us, at_us FROM control"
+                     " WHERE number > ?1 ORDER BY number LIMIT ?2",
     [SQL_QUEUE_PUT] = "INSERT INTO queue VALUES (?1, ?2) ON CONFLICT DO UPDATE SET paused = ?2",
     [SQL_TOKEN_PUT] = "INSERT INTO token VALUES (?1, ?2) ON CONFLICT DO UPDATE SET until_us = ?2",
     [SQL_TOKEN_FORGET] = "DELETE FROM token WHERE until_us <= ?1",
@@ -75,6 +93,8 @@ static const char *const TEXTS[SQL_COUNT_] = {
                    " UNION ALL SELECT name, -1, 0, paused FROM queue ORDER BY 1, 2",
     [SQL_RUNNING] = "SELECT {running} FROM job INDEXED BY job_running WHERE state = 3"
                     " ORDER BY deadline_us",
+    [SQL_STATE] = "SELECT state FROM job INDEXED BY job_key WHERE key = ?1"
+                  " ORDER BY slot DESC LIMIT 1",
     [SQL_NEXT_DEADLINE] = "SELECT deadline_us FROM job INDEXED BY job_running"
                           " WHERE state = 3 AND deadline_us > 0 ORDER BY deadline_us LIMIT 1",
     [SQL_NEXT_EXPIRY] = "SELECT expires_us FROM job INDEXED BY job_expiring"

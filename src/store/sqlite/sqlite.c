@@ -113,7 +113,12 @@ static void sqlite_store_run(Store *store, Batch *batch, BatchDone done, void *c
 }
 
 static void sqlite_store_read(Store *store, Query *query) {
-    readers_read(&self(store)->readers, query);
+    bool beats = query->kind == QUERY_EVERY && query->node.ptr;
+    if (beats) {
+        writer_read(&self(store)->writer, query);
+    } else {
+        readers_read(&self(store)->readers, query);
+    }
 }
 
 const StoreKind store_kind_sqlite = {

@@ -8,9 +8,12 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "store/sqlite/fatal.h"
+#include "base/alloc.h"
 #include "store/sqlite/flush.h"
+#include "store/sqlite/read.h"
 
 #include <signal.h>
+#include <stdlib.h>
 
 enum { CHECKPOINT_PAGES = 1000 };
 
@@ -18,13 +21,19 @@ static void end_if_damaged(const Error *error) {
     if (error_is_damage(error)) store_fatal(error->message);
 }
 
-static Err save_fence(Writer *writer, Error *error) {
-    if (writer->now.fence == writer->committed.fence) return OK;
+static Err save_number(Writer *writer, Str name, int64_t now, int64_t committed, Error *error) {
+    if (now == committed) return OK;
     sqlite3_stmt *put;
     TRY(database_statement(&writer->database, SQL_META_PUT, &put, error));
-    bind_text(put, 1, STR("fence"));
-    bind_int(put, 2, writer->now.fence);
+    bind_text(put, 1, name);
+    bind_int(put, 2, now);
     return statement_run(put, error);
+}
+
+static Err save_numbers(Writer *writer, Error *error) {
+    const WriterMemory *now = &writer->now, *committed = &writer->committed;
+    TRY(save_number(writer, STR("fence"), now->fence, committed->fence, error));
+    return save_number(writer, STR("control"), now->control, committed->control, error);
 }
 
 static Err rounds(Writer *writer, Batch *batch, Error *error) {
@@ -40,7 +49,8 @@ static Err rounds(Writer *writer, Batch *batch, Error *error) {
     }
     batch->finish(batch);
     TRY(count_write(writer, batch, error));
-    return save_fence(writer, error);
+    TRY(control_write(writer, batch, error));
+    return save_numbers(writer, error);
 }
 
 static Err transaction(Writer *writer, Batch *batch, Error *error) {
@@ -77,6 +87,51 @@ static void run_batch(Writer *writer, Batch *batch) {
     batch->commit_us = clock_mono_us() - begin_us;
 }
 
+/* ---- reads that write ---- */
+
+typedef struct WriterQuery {
+    ListNode node;
+    Query *query;
+} WriterQuery;
+
+/* On the loop thread. */
+static void deliver_query(void *context) {
+    Query *query = context;
+    query->done(query);
+}
+
+static Err read_in_transaction(Writer *writer, Query *query) {
+    Database *database = &writer->database;
+    TRY(database_run(database, SQL_BEGIN_WRITE, &query->error));
+    query->now_us = writer->io->now_us(writer->io->context);
+    TRY(node_seen(database, query, &query->error));
+    TRY(read_every(database, query, &query->error));
+    return database_run(database, SQL_COMMIT, &query->error);
+}
+
+static void run_query(Writer *writer, ListNode *node) {
+    WriterQuery *task = container_of(node, WriterQuery, node);
+    Query *query = task->query;
+    free(task);
+    query->error = (Error){0};
+    query->outcome = read_in_transaction(writer, query);
+    if (query->outcome != OK) {
+        end_if_damaged(&query->error);
+        roll_back(writer);
+    }
+    writer->io->post(writer->io->context, deliver_query, query);
+}
+
+void writer_read(Writer *writer, Query *query) {
+    WriterQuery *task = alloc_zero(1, sizeof *task);
+    task->query = query;
+    pthread_mutex_lock(&writer->mutex);
+    check(!writer->stop);
+    list_append(&writer->queries, &task->node);
+    pthread_cond_signal(&writer->wake);
+    pthread_mutex_unlock(&writer->mutex);
+}
+
 /* After the answers: nobody waits for it but the next batch. A full disk or a reader that is still
  * in the old pages only puts it off. */
 static void checkpoint(Writer *writer) {
@@ -106,20 +161,27 @@ static void deliver(void *context) {
     writer->done(writer->in_flight, writer->context);
 }
 
+static void write_batch(Writer *writer, Batch *batch) {
+    run_batch(writer, batch);
+    writer->io->post(writer->io->context, deliver, writer);
+    crash_point(STORE_POSTED);
+}
+
 static void *writer_main(void *context) {
     Writer *writer = context;
     pthread_mutex_lock(&writer->mutex);
-    while (!writer->stop || writer->batch) {
+    for (;;) {
         Batch *batch = writer->batch;
-        if (!batch) {
+        ListNode *query = list_pop(&writer->queries);
+        if (!batch && !query) {
+            if (writer->stop) break;
             pthread_cond_wait(&writer->wake, &writer->mutex);
             continue;
         }
         writer->batch = NULL;
         pthread_mutex_unlock(&writer->mutex);
-        run_batch(writer, batch);
-        writer->io->post(writer->io->context, deliver, writer);
-        crash_point(STORE_POSTED);
+        if (query) run_query(writer, query);
+        if (batch) write_batch(writer, batch);
         checkpoint(writer);
         pthread_mutex_lock(&writer->mutex);
     }
@@ -166,8 +228,10 @@ Err writer_start(Writer *writer, const StoreIo *io, Error *error) {
     TRY(read_number(writer, SQL_LAST_SLOT, (Str){0}, &memory->slot, error));
     TRY(read_number(writer, SQL_META_GET, STR("fence"), &memory->fence, error));
     TRY(read_number(writer, SQL_META_GET, STR("frontier"), &memory->frontier_us, error));
+    TRY(read_number(writer, SQL_META_GET, STR("control"), &memory->control, error));
     writer->now = writer->committed;
     sqlite3_wal_hook(writer->database.db, on_commit, writer);
+    list_init(&writer->queries);
     pthread_mutex_init(&writer->mutex, NULL);
     pthread_cond_init(&writer->wake, NULL);
     int rc = start_thread(&writer->thread, writer_main, writer);

@@ -15,6 +15,7 @@ typedef struct WriterMemory {
     int64_t slot;  /* the highest given out */
     int64_t fence; /* likewise */
     int64_t frontier_us;
+    int64_t control; /* the number of the last one */
 } WriterMemory;
 
 typedef struct Writer {
@@ -28,6 +29,7 @@ typedef struct Writer {
     pthread_mutex_t mutex; /* over the members below */
     pthread_cond_t wake;
     Batch *batch; /* handed over, not yet begun */
+    List queries; /* WriterQuery: reads that write something too */
     bool stop;
 
     /* of the batch in flight; the loop thread's but while the writer has it */
@@ -43,3 +45,6 @@ Err writer_start(Writer *writer, const StoreIo *io, Error *error) must_check;
 void writer_stop(Writer *writer);
 
 void writer_run(Writer *writer, Batch *batch, BatchDone done, void *context);
+/* For a QUERY_EVERY that names its node: the row is seen, then the query is answered, in one
+ * transaction. */
+void writer_read(Writer *writer, Query *query);
