@@ -32,6 +32,7 @@ typedef struct EngineOptions {
     int64_t keep_dead_ms;     /* 180 days */
     size_t max_open_bytes;    /* of operations not yet in a batch: beyond it 503 `overloaded` */
     Str node;                 /* this node's name */
+    bool cluster;             /* other nodes share the store */
 } EngineOptions;
 
 Engine *engine_new(Store *store, Broker *broker, const EngineIo *io, const EngineOptions *options);
