@@ -19,6 +19,7 @@ const Duty engine_duties[] = {
     {"count", count_duty},
     {"sweep", sweep_duty},
     {"store-dispatch", store_dispatch_duty},
+    {"node", node_duty},
 };
 const size_t engine_duty_count = LENGTH(engine_duties);
 
@@ -28,11 +29,11 @@ Engine *engine_new(Store *store, Broker *broker, const EngineIo *io, const Engin
     engine->broker = broker;
     engine->io = *io;
     engine->options = *options;
-    engine->node = alloc_zero(options->node.len + 1, 1);
-    for (size_t i = 0; i < options->node.len; i++) {
-        engine->node[i] = options->node.ptr[i];
+    Str *texts[] = {&engine->options.node, &engine->options.instance, &engine->options.version,
+                    &engine->options.node_info};
+    for (size_t i = 0; i < LENGTH(texts); i++) {
+        *texts[i] = arena_str(&engine->texts, *texts[i]);
     }
-    engine->options.node = (Str){engine->node, options->node.len};
     random_init(&engine->random, io->seed);
     random_init(&engine->batch_random, random_next(&engine->random));
     list_init(&engine->first);
@@ -44,6 +45,8 @@ Engine *engine_new(Store *store, Broker *broker, const EngineIo *io, const Engin
     map_init(&engine->sessions, random_next(&engine->random), random_next(&engine->random));
     map_init(&engine->revoked, random_next(&engine->random), random_next(&engine->random));
     watch_init(engine);
+    node_begin(engine);
+    control_init(engine);
     engine->duty_at = alloc_zero(engine_duty_count, sizeof *engine->duty_at);
     for (size_t i = 0; i < engine_duty_count; i++) {
         engine->duty_at[i] = INT64_MAX;
@@ -65,8 +68,9 @@ void engine_free(Engine *engine) {
     queues_done(engine);
     heap_done(&engine->promotions);
     heap_done(&engine->fetch_deadlines);
+    control_done(engine);
     free(engine->duty_at);
-    free(engine->node);
+    arena_done(&engine->texts);
     free(engine);
 }
 
@@ -97,6 +101,17 @@ EngineStats engine_stats(const Engine *engine) {
     stats.sessions = engine->sessions.count;
     stats.broker = broker_stats(engine->broker);
     return stats;
+}
+
+void engine_lost_touch(Engine *engine) {
+    engine->store_up = false;
+    engine->connected_since_us = engine_now_us(engine);
+    sessions_doubt(engine);
+}
+
+void engine_on_doubt(Engine *engine, void (*doubt)(void *context), void *context) {
+    engine->doubt = doubt;
+    engine->doubt_context = context;
 }
 
 /* ---- duties ---- */
@@ -140,16 +155,24 @@ void engine_tick(Engine *engine) {
 }
 
 void engine_drain(Engine *engine) {
-    engine->draining = true;
+    if (!engine->draining) {
+        engine->draining = true;
+        node_write(engine);
+    }
     duty_wake(engine, fetch_timeout_duty, engine_now_us(engine));
 }
 
 /* ---- start ---- */
 
 static void start_read(Engine *engine, QueryKind kind);
+static void start_reads(Engine *engine);
 
 static void started(Engine *engine, const Query *query) {
     switch (query->kind) {
+    case QUERY_EVERY:
+        control_begin(engine, query);
+        start_reads(engine);
+        break;
     case QUERY_QUEUES:
         for (size_t i = 0; i < query->count; i++) {
             queue_get(engine, query->queues[i].name)->paused = query->queues[i].paused;
@@ -170,7 +193,7 @@ static void on_started(Query *query) {
     Engine *engine = query->context;
     if (query->outcome == OK) {
         started(engine, query);
-        if (--engine->starting == 0) {
+        if (--engine->starting == 0 && !engine->ready) {
             crash_point(ENGINE_LOADED);
             engine->ready = engine->store_up = true;
             engine->connected_since_us = engine_now_us(engine);
@@ -193,6 +216,7 @@ static void start_read(Engine *engine, QueryKind kind) {
     Query *query = alloc_zero(1, sizeof *query);
     query->kind = kind;
     query->until_us = engine_now_us(engine);
+    if (kind == QUERY_EVERY) control_ask(engine, query);
     query->done = on_started;
     query->context = engine;
     store_read(engine->store, query);
@@ -207,12 +231,35 @@ static int64_t start_duty(Engine *engine, int64_t now_us) {
     return INT64_MAX;
 }
 
-void engine_start(Engine *engine) {
+static void start_reads(Engine *engine) {
     static const QueryKind kinds[] = {QUERY_QUEUES, QUERY_SESSIONS, QUERY_REVOKED,
                                       QUERY_WAITING_QUEUES};
-    engine->connected_since_us = engine_now_us(engine);
-    engine->starting = LENGTH(kinds);
+    engine->starting += LENGTH(kinds);
     for (size_t i = 0; i < LENGTH(kinds); i++) {
         start_read(engine, kinds[i]);
+    }
+}
+
+/* In a cluster first from where on it hears of the others: what they do while it reads is not missed. */
+void engine_load(Engine *engine) {
+    engine->connected_since_us = engine_now_us(engine);
+    if (!engine->options.cluster) {
+        start_reads(engine);
+        return;
+    }
+    engine->starting++;
+    start_read(engine, QUERY_EVERY);
+}
+
+void engine_load_tokens(Engine *engine) {
+    engine->starting++;
+    start_read(engine, QUERY_REVOKED);
+}
+
+void engine_start(Engine *engine) {
+    if (engine->options.cluster) {
+        node_join(engine);
+    } else {
+        engine_load(engine);
     }
 }

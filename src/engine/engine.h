@@ -32,8 +32,21 @@ typedef struct EngineOptions {
     int64_t keep_dead_ms;     /* 180 days */
     size_t max_open_bytes;    /* of operations not yet in a batch: beyond it 503 `overloaded` */
     Str node;                 /* this node's name */
-    bool cluster;             /* other nodes share the store */
+    /* One of several nodes on one store: it has a row there under its name, and hears of what the others
+     * have done. The rest is for that row. */
+    bool cluster;
+    Str instance; /* made anew at each start; empty: no cluster */
+    Str version;
+    Str node_info; /* JSON {"http","protocol","pid","hostname"} */
 } EngineOptions;
+
+typedef enum NodeState {
+    NODE_ALONE, /* no cluster */
+    NODE_JOINING, /* not in the store yet, or its name is another's that was heard of lately: it waits */
+    NODE_HERE,
+    NODE_TAKEN, /* another process has taken its name over: this one is to end */
+    NODE_LEFT,
+} NodeState;
 
 Engine *engine_new(Store *store, Broker *broker, const EngineIo *io, const EngineOptions *options);
 /* Reads sessions, settings and waiting queues; engine_ready() is true when the first read is
@@ -47,6 +60,17 @@ void engine_flush(Engine *engine); /* sends the open batch if none is under way 
 void engine_tick(Engine *engine);
 /* No more claims; open fetches are answered empty. */
 void engine_drain(Engine *engine);
+/* The node goes: its name is free for the next one at once. Before the store is closed; engine_is_idle()
+ * is true again when that is done. */
+void engine_leave(Engine *engine);
+NodeState engine_node_state(const Engine *engine);
+/* Called whenever that changes, and once when it has to wait for its name; never from inside a call. */
+void engine_on_node(Engine *engine, void (*changed)(void *context, NodeState state), void *context);
+/* What this node's wall clock is ahead of the store's, for others to see. */
+void engine_set_clock_offset(Engine *engine, int64_t offset_us);
+/* The store may have lost what workers reported (a standby has taken over): they are to connect anew, so
+ * that they name what they hold. */
+void engine_on_doubt(Engine *engine, void (*doubt)(void *context), void *context);
 bool engine_is_idle(const Engine *engine); /* no batch under way, none open */
 void engine_free(Engine *engine);          /* accepts NULL; the store must be closed before */
 
@@ -137,8 +161,10 @@ typedef struct KeepRequest {
     Str worker;
     const int64_t *held; /* fences */
     size_t held_count;
-    Ask *ask, *sessions; /* the engine's, likewise the next ones */
-    int64_t opened_us;   /* when the worker connected to this node */
+    /* Since then the worker has fetched over nothing but the connection that says this, and got all that was
+     * sent over it before: when it was opened, or last answered. 0: since it connected to this node */
+    int64_t since_us;
+    Ask *ask, *sessions; /* the engine's, likewise the next one */
     Engine *engine;
     size_t lost;
 } KeepRequest;
@@ -245,6 +271,16 @@ typedef struct SessionInfo {
 
 /* One more connection announces this worker; the first one's details are kept. */
 Session *engine_session_open(Engine *engine, const SessionInfo *info);
+/* In a cluster: whether the store knows of the session, so that no other node gives its worker's jobs away.
+ * Until then the worker must not be told that its lease has begun, or goes on after a silence. false: it
+ * does, or that does not matter; true: `done` will be called, `error` NULL when it is stored. */
+typedef struct SessionSync {
+    void (*done)(struct SessionSync *sync, const Error *error);
+    void *context;
+    ListNode node;
+} SessionSync;
+bool engine_session_sync(Engine *engine, Session *session, SessionSync *sync);
+void engine_session_sync_cancel(SessionSync *sync); /* nothing when it was called */
 /* The worker was heard: all its leases are renewed. rss_kb < 0: not told. */
 void engine_session_beat(Engine *engine, Session *session, int64_t rss_kb);
 /* One connection less. The Session must not be used by that connection any more. */

@@ -46,7 +46,7 @@ struct Engine {
     Broker *broker;
     EngineIo io;
     EngineOptions options;
-    char *node; /* owned text behind options.node */
+    Arena texts; /* of the options */
     Random random;
     UuidMaker ids;
 
@@ -74,17 +74,42 @@ struct Engine {
     size_t fetches_parked;
     int64_t store_round_us; /* when all queues are asked again straight from the store */
     Map sessions;
+    bool sessions_dirty; /* one of them is to be written before a batch may lease jobs to it */
     Map watches;
     Map revoked;
 
+    /* node.c */
+    NodeState node_state;
+    int64_t node_started_us, clock_offset_us;
+    bool node_writing;     /* its row is being written or looked at */
+    bool node_dirty;       /* and could not be: to be written again */
+    bool node_waits;       /* it was told that its name is taken */
+    int64_t node_swept_us; /* when rows of dead nodes were last looked for */
+    void (*node_changed)(void *context, NodeState state);
+    void *node_context;
+    void (*doubt)(void *context);
+    void *doubt_context;
+
+    /* control.c */
+    int64_t control_last;     /* the number of the last control that was applied */
+    int64_t control_since_us; /* those written before are not for this node */
+    int64_t control_new; /* up to this number they were there before it began: only cancels count */
+    int64_t timeline;
+    int64_t looked_us; /* the store's clock at the last look */
+    List cancels;      /* CancelNote: of the last minutes, for workers that are on their way here */
+    size_t cancel_count;
+
     int64_t *duty_at; /* when each duty wants to run */
-    bool looking;     /* a duty's QUERY_NEXT is out */
+    bool looking;     /* a duty's QUERY_NEXT or QUERY_EVERY is out */
+    bool look_quick;  /* something runs, or somebody waits: look twice a second */
+    int64_t look_sent_us;
     bool pruning, overdue, expiring, counting;
     size_t reaping;     /* sessions of this node that are being reaped */
     size_t taking_over; /* strangers' sessions being looked at */
     int64_t ticked_us;  /* the last tick */
     int64_t sent_us;    /* when the batch under way was given to the store */
-    uint64_t counted_commits;
+    uint64_t changes;   /* commits that changed jobs */
+    uint64_t counted_changes;
 
     EngineStats stats;
 };
@@ -97,6 +122,14 @@ void engine_rearm(Engine *engine);
 /* Before connected_since_us is believed: what happens first after a stop is not always a tick. */
 void engine_note_absence(Engine *engine);
 
+/* engine.c */
+/* Reads what a node must know before it is ready. */
+void engine_load(Engine *engine);
+/* Reads the revoked tokens again. */
+void engine_load_tokens(Engine *engine);
+/* It was not in touch with the store up to now. */
+void engine_lost_touch(Engine *engine);
+
 /* pipeline.c */
 void pipeline_submit(Engine *engine, Operation *operation);
 
@@ -104,8 +137,39 @@ void pipeline_submit(Engine *engine, Operation *operation);
 void publish_batch(Engine *engine, Batch *batch);
 void watch_init(Engine *engine);
 void watch_done(Engine *engine);
+/* The keys that are watched, in the arena. */
+size_t watch_keys(const Engine *engine, Arena *arena, JobKey **ret_keys);
+void watch_fire(Engine *engine, const JobKey *key);
+
+/* node.c */
+void node_begin(Engine *engine);
+/* Takes its name; engine_load() when it has it. */
+void node_join(Engine *engine);
+int64_t node_duty(Engine *engine, int64_t now_us);
+/* It has begun to drain: the others see it. */
+void node_write(Engine *engine);
+/* What a look says of its row. */
+void node_looked(Engine *engine, const Query *query);
+
+/* control.c */
+void control_init(Engine *engine);
+void control_done(Engine *engine);
+/* What the first look at the store says: from where to read on. */
+void control_begin(Engine *engine, const Query *query);
+/* Fills in what a look asks. */
+void control_ask(Engine *engine, Query *query);
+void control_looked(Engine *engine, const Query *query);
+/* In a batch, over each row that has changed: what the other nodes are to hear of. */
+void control_row(const Engine *engine, Batch *batch, const Row *row);
+void control_put(const Engine *engine, Batch *batch, const ControlRow *control);
+/* The ids of this worker's jobs that were cancelled lately, wherever that was. */
+void control_tell_cancels(Engine *engine, Str worker);
+/* The worker is given this job anew. */
+void control_forget_cancel(Engine *engine, Str worker, Str id);
 
 /* queue.c */
+/* The store was emptied: nothing that is known of its jobs holds any more. */
+void queues_wiped(Engine *engine);
 EngineQueue *queue_get(Engine *engine, Str name); /* adds it; reads its window from the store */
 /* Another node has pushed to it (Broker.pushed). */
 void queue_pushed(void *context, Str name);
@@ -163,6 +227,9 @@ void claim_undo(Engine *engine, const Job *jobs, size_t count);
 /* session.c */
 void sessions_load(Engine *engine, const SessionRow *rows, size_t count);
 void session_tell_cancel(Engine *engine, Str worker, Str id);
+void session_forget_cancel(Engine *engine, Str worker, Str id);
+/* Another node was told so. */
+void session_tell_state(Engine *engine, Str worker, SessionState state);
 int64_t session_duty(Engine *engine, int64_t now_us);
 void sessions_done(Engine *engine);
 void sessions_forget_all(Engine *engine);
@@ -185,6 +252,8 @@ void session_reaped(Engine *engine, Str worker, bool lost, bool forget);
 void session_reap_on(Engine *engine, Str worker);
 int64_t look_duty(Engine *engine,
                   int64_t now_us); /* asks the store what is overdue and starts that */
+/* There is something to look for now: no later than half a second after the last look. */
+void look_quickly(Engine *engine);
 void reap_overdue(Engine *engine);
 /* Sessions that nobody has renewed: of nodes that are gone, or that their worker has left. */
 void reap_strangers(Engine *engine);

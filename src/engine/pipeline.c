@@ -48,10 +48,14 @@ static bool pipeline_advance(Batch *batch) {
 }
 
 static void pipeline_finish(Batch *batch) {
+    const Engine *engine = container_of((List *)batch->operations, Engine, running);
     list_each(&batch->rows, node) {
         Row *row = container_of(node, Row, in_rows);
-        if (row->changed) batch_count_row(batch, row);
+        if (!row->changed) continue;
+        batch_count_row(batch, row);
+        control_row(engine, batch, row);
     }
+    if (batch->wipe) control_put(engine, batch, &(ControlRow){.kind = CONTROL_WIPE});
 }
 
 static void finish_operation(Operation *operation, const Error *error) {
@@ -80,9 +84,7 @@ static void batch_failed(Engine *engine, const Batch *batch) {
     }
     Error error = batch->error;
     if (batch->outcome == ERR_UNAVAILABLE) {
-        engine->store_up = false;
-        engine->connected_since_us = engine_now_us(engine);
-        sessions_doubt(engine);
+        engine_lost_touch(engine);
     }
     refuse_list(&engine->running, &error);
 }
@@ -186,7 +188,7 @@ void engine_flush(Engine *engine) {
     }
     if (engine->in_flight) return;
     bool work = !list_is_empty(&engine->first) || !list_is_empty(&engine->open);
-    if (work && !engine->store_up) sessions_write_dirty(engine);
+    if (work && engine->sessions_dirty) sessions_write_dirty(engine);
     if (!choose(engine)) return;
     Batch *batch = &engine->batch;
     batch_init(batch);

@@ -36,6 +36,17 @@ void engine_watch(Engine *engine, Watch *watch) {
         map_put(&engine->watches, job_key_str(&list->key), list);
     }
     list_append(&list->watches, &watch->node);
+    look_quickly(engine);
+}
+
+size_t watch_keys(const Engine *engine, Arena *arena, JobKey **ret_keys) {
+    *ret_keys = arena_zero(arena, engine->watches.count + 1, sizeof **ret_keys);
+    size_t count = 0, at = 0;
+    const WatchList *list;
+    while ((list = map_next(&engine->watches, &at))) {
+        (*ret_keys)[count++] = list->key;
+    }
+    return count;
 }
 
 static void watch_list_free(Engine *engine, WatchList *list) {
@@ -50,7 +61,7 @@ void engine_watch_cancel(Engine *engine, Watch *watch) {
     if (list && list_is_empty(&list->watches)) watch_list_free(engine, list);
 }
 
-static void watch_fire(Engine *engine, const JobKey *key) {
+void watch_fire(Engine *engine, const JobKey *key) {
     if (engine->watches.count == 0) return;
     WatchList *list = map_get(&engine->watches, job_key_str(key));
     if (!list) return;
@@ -71,7 +82,9 @@ static double seconds(int64_t us) {
     return (double)us / (double)US_PER_S;
 }
 
-static void publish_started(const Job *job) {
+static void publish_started(Engine *engine, const Job *job) {
+    look_quickly(engine);
+    control_forget_cancel(engine, job->worker, job->id);
     const Str *queue = LABELS(job->queue);
     metric_observe(METRIC_JOB_WAIT, queue, seconds(job->started_us - job->due_us));
     bool delayed = job->due_us > job->enqueued_us + US_PER_MS;
@@ -99,7 +112,7 @@ static void publish_row(Engine *engine, const Row *row) {
         engine->stats.enqueued++;
     }
     if (row->deleted) return;
-    if (job->state == JOB_RUNNING && row->state_before != JOB_RUNNING) publish_started(job);
+    if (job->state == JOB_RUNNING && row->state_before != JOB_RUNNING) publish_started(engine, job);
     if (row->state_before == JOB_RUNNING && job->state != JOB_RUNNING && job->started_us > 0) {
         int64_t end_us = job->finished_us ? job->finished_us : job->enqueued_us;
         metric_observe(METRIC_JOB_RUN, LABELS(job->queue, job->type),
@@ -141,5 +154,6 @@ void publish_batch(Engine *engine, Batch *batch) {
         const Row *row = container_of(node, Row, in_rows);
         if (row->changed) publish_row(engine, row);
     }
+    engine->changes += batch->row_count > 0;
     publish_hints(engine, batch);
 }

@@ -118,21 +118,25 @@ typedef struct Wipe {
     Operation *request;
 } Wipe;
 
+void queues_wiped(Engine *engine) {
+    broker_wipe(engine->broker);
+    sessions_forget_all(engine);
+    size_t at = 0;
+    EngineQueue *queue;
+    while ((queue = map_next(&engine->queues, &at))) {
+        queue->paused = false;
+        queue->paused_us = engine_now_us(engine) + CLOCKS_DIFFER_US;
+        refill(queue, WINDOW_READY);
+        refill(queue, WINDOW_DELAYED);
+    }
+}
+
 static void wipe_done(Operation *operation) {
     Wipe *wipe = container_of(operation, Wipe, operation);
     Engine *engine = wipe->engine;
     crash_point(WIPE_COMMITTED);
     if (operation->error.err == OK) {
-        broker_wipe(engine->broker);
-        sessions_forget_all(engine);
-        size_t at = 0;
-        EngineQueue *queue;
-        while ((queue = map_next(&engine->queues, &at))) {
-            queue->paused = false;
-            queue->paused_us = engine_now_us(engine) + CLOCKS_DIFFER_US;
-            refill(queue, WINDOW_READY);
-            refill(queue, WINDOW_DELAYED);
-        }
+        queues_wiped(engine);
     }
     crash_point(WIPE_DONE);
     wipe->request->error = operation->error;

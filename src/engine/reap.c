@@ -186,6 +186,7 @@ void reap_strangers(Engine *engine) {
 /* ---- what never arrived ---- */
 
 enum { KEEP_MOST = 10000 };
+#define CLOCKS_DIFFER_US (US_PER_S / 5) /* two nodes' and the store's, at most */
 
 static bool is_held(const KeepRequest *request, int64_t fence) {
     for (size_t i = 0; i < request->held_count; i++) {
@@ -194,13 +195,13 @@ static bool is_held(const KeepRequest *request, int64_t fence) {
     return false;
 }
 
-/* The worker has connected to another node since: what it holds it has said, or will say, there. */
+/* The worker has connected to another node since: what it has been given there it could not name. */
 static bool is_outdated(const KeepRequest *request) {
     const Ask *sessions = request->sessions;
     for (size_t i = 0; i < sessions->count; i++) {
         const SessionRow *row = &sessions->sessions[i];
         bool other = !str_eq(row->node, request->engine->options.node);
-        if (other && row->opened_us > request->opened_us) return true;
+        if (other && row->opened_us > request->since_us) return true;
     }
     return false;
 }
@@ -213,13 +214,15 @@ static Step keep_step(Operation *operation, Batch *batch) {
         request->ask = batch_ask(batch, ASK_RUNNING_OF, request->worker, 0, KEEP_MOST);
         return STEP_MORE;
     }
-    if (is_outdated(request)) return STEP_LAST;
+    /* what was leased before then came over connections that it no longer reads, if at all */
+    int64_t until_us = is_outdated(request) ? request->since_us - CLOCKS_DIFFER_US : INT64_MAX;
     ChangeContext context = {batch->now_us, batch->random, &batch->arena};
     for (size_t i = 0; i < request->ask->count; i++) {
         Row *row = request->ask->rows[i];
         bool its = row->status == ROW_LOADED && row->job.state == JOB_RUNNING &&
                    row->state_before == JOB_RUNNING && str_eq(row->job.worker, request->worker);
-        if (!its || is_held(request, row->job.fence)) continue;
+        if (!its || row->job.started_us >= until_us) continue;
+        if (is_held(request, row->job.fence)) continue;
         if (job_lose(&row->job, "it never reached the worker", &context) != CHANGE_APPLIED)
             continue;
         batch_update(batch, row);
@@ -241,7 +244,7 @@ static const OperationKind keep_kind = {
 
 void engine_keep_only(Engine *engine, KeepRequest *request) {
     const Session *session = engine_session_find(engine, request->worker);
-    request->opened_us = session ? session_row(session)->opened_us : 0;
+    if (request->since_us == 0 && session) request->since_us = session_row(session)->opened_us;
     request->engine = engine;
     request->operation.kind = &keep_kind;
     pipeline_submit(engine, &request->operation);

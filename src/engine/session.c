@@ -31,6 +31,10 @@ struct Session {
     int64_t rss_kb;
     int64_t written_us; /* seen_us as last written */
     bool dirty;
+    /* > 0: the store does not know yet that it was heard at this time, after a silence in which another
+     * node may have begun to give its jobs away */
+    int64_t unsure_us;
+    List syncs; /* SessionSync: who waits for that */
     bool reaping;
     int64_t look_us; /* not to be reaped before: another node may have heard of it meanwhile */
     List cancels;
@@ -52,12 +56,29 @@ static Session *session_new(Engine *engine, const SessionRow *row) {
     session->rss_kb = -1;
     list_init(&session->cancels);
     list_init(&session->peers);
+    list_init(&session->syncs);
     map_put(&engine->sessions, session->row.worker, session);
     return session;
 }
 
+static void syncs_end(Session *session, const Error *error) {
+    List syncs; /* the session may be gone with the first answer */
+    list_init(&syncs);
+    ListNode *node;
+    while ((node = list_pop(&session->syncs))) {
+        list_append(&syncs, node);
+    }
+    while ((node = list_pop(&syncs))) {
+        SessionSync *sync = container_of(node, SessionSync, node);
+        sync->done(sync, error);
+    }
+}
+
 static void session_free(Session *session) {
     ListNode *node;
+    Error error;
+    error_code(&error, ERR_UNAVAILABLE, "store-unavailable", "the worker's session is over");
+    syncs_end(session, &error);
     while ((node = list_pop(&session->cancels))) {
         free(container_of(node, CancelNote, node));
     }
@@ -88,6 +109,7 @@ void sessions_doubt(Engine *engine) {
     Session *session;
     while ((session = map_next(&engine->sessions, &at))) {
         session->dirty = session->row.lease_ms > 0;
+        engine->sessions_dirty |= session->dirty;
     }
 }
 
@@ -129,13 +151,15 @@ Session *engine_session_open(Engine *engine, const SessionInfo *info) {
         session->row.quick = true;
         session->row.lease_ms = LEASE_QUICK_MS;
     }
-    session->connections++;
+    bool back = session->connections++ == 0;
     session->row.closed_us = 0;
     session->row.seen_us = now_us;
+    if (back) session->unsure_us = now_us;
     crash_point(SESSION_OPENED);
     /* without a lease there is nothing that a restart must know: its jobs have their own
      * deadlines */
     if (session->row.lease_ms > 0) write_one(engine, session);
+    if (back) control_tell_cancels(engine, session->row.worker);
     return session;
 }
 
@@ -146,7 +170,10 @@ void engine_session_beat(Engine *engine, Session *session, int64_t rss_kb) {
     if (first) session->row.lease_ms = LEASE_PLAIN_MS;
     /* after a long silence another node may be about to give its jobs away */
     bool late = session->row.seen_us - session->written_us > 2 * WRITE_EVERY_US;
-    if (first || late) write_one(engine, session);
+    if (first || late) {
+        session->unsure_us = session->row.seen_us;
+        write_one(engine, session);
+    }
 }
 
 void engine_session_close(Engine *engine, Session *session) {
@@ -163,11 +190,55 @@ void engine_session_close(Engine *engine, Session *session) {
     }
 }
 
-void engine_session_set_state(Engine *engine, Session *session, SessionState state) {
-    (void)engine;
-    if (state <= session->state) return;
+static bool move_state(Session *session, SessionState state) {
+    if (state <= session->state) return false;
     session->state = state;
     wake(session);
+    return true;
+}
+
+void session_tell_state(Engine *engine, Str worker, SessionState state) {
+    Session *session = engine_session_find(engine, worker);
+    if (session) (void)move_state(session, state);
+}
+
+/* ---- a state for the nodes where else the worker is connected ---- */
+
+typedef struct StateNote {
+    Operation operation;
+    Engine *engine;
+    Arena arena;
+    Str worker;
+    SessionState state;
+} StateNote;
+
+static Step state_step(Operation *operation, Batch *batch) {
+    const StateNote *note = container_of(operation, StateNote, operation);
+    control_put(note->engine, batch,
+                &(ControlRow){.kind = CONTROL_STATE,
+                              .subject = note->worker,
+                              .detail = note->state == SESSION_TERMINATE ? STR("terminate")
+                                                                         : STR("quiet")});
+    return STEP_LAST;
+}
+
+static void state_done(Operation *operation) {
+    StateNote *note = container_of(operation, StateNote, operation);
+    arena_done(&note->arena);
+    free(note);
+}
+
+static const OperationKind state_kind = {.name = "state", .step = state_step, .first = true};
+
+void engine_session_set_state(Engine *engine, Session *session, SessionState state) {
+    if (!move_state(session, state) || !engine->options.cluster) return;
+    StateNote *note = alloc_zero(1, sizeof *note);
+    note->engine = engine;
+    note->worker = arena_str(&note->arena, session->row.worker);
+    note->state = state;
+    note->operation.kind = &state_kind;
+    note->operation.done = state_done;
+    pipeline_submit(engine, &note->operation);
 }
 
 SessionState engine_session_state(const Session *session) {
@@ -177,11 +248,25 @@ SessionState engine_session_state(const Session *session) {
 void session_tell_cancel(Engine *engine, Str worker, Str id) {
     Session *session = worker.ptr ? engine_session_find(engine, worker) : NULL;
     if (!session || !session->row.quick) return;
+    list_each(&session->cancels, node) {
+        if (str_eq(container_of(node, CancelNote, node)->id, id)) return;
+    }
     CancelNote *note = alloc(sizeof *note + id.len);
     memcpy(note + 1, id.ptr, id.len);
     *note = (CancelNote){.id = {(char *)(note + 1), id.len}};
     list_append(&session->cancels, &note->node);
     wake(session);
+}
+
+void session_forget_cancel(Engine *engine, Str worker, Str id) {
+    Session *session = engine_session_find(engine, worker);
+    if (!session) return;
+    list_each(&session->cancels, node) {
+        CancelNote *note = container_of(node, CancelNote, node);
+        if (!str_eq(note->id, id)) continue;
+        list_remove(node);
+        free(note);
+    }
 }
 
 size_t engine_session_take_cancels(Engine *engine, Session *session, Arena *arena, Str **ret_ids) {
@@ -252,6 +337,25 @@ static Step write_step(Operation *operation, Batch *batch) {
     return STEP_LAST;
 }
 
+/* What is stored now is as new as what they wait for, or can't be stored. */
+static void sync_end(Session *session, const SessionRow *row, const Error *error) {
+    bool failed = error->err != OK;
+    bool known = row->closed_us == 0 && row->seen_us >= session->unsure_us;
+    if (!failed && !known) return;
+    if (!failed) session->unsure_us = 0;
+    syncs_end(session, failed ? error : NULL);
+}
+
+bool engine_session_sync(Engine *engine, Session *session, SessionSync *sync) {
+    bool waits = engine->options.cluster && session->unsure_us > 0 && session->row.lease_ms > 0;
+    if (waits) list_append(&session->syncs, &sync->node);
+    return waits;
+}
+
+void engine_session_sync_cancel(SessionSync *sync) {
+    list_remove(&sync->node);
+}
+
 static void write_done(Operation *operation) {
     crash_point(SESSION_WRITTEN);
     SessionsWrite *write = container_of(operation, SessionsWrite, operation);
@@ -259,8 +363,12 @@ static void write_done(Operation *operation) {
     if (operation->error.err != OK) {
         for (size_t i = 0; i < write->count; i++) {
             Session *session = engine_session_find(engine, write->rows[i].worker);
-            if (session) session->dirty = true;
+            if (session) session->dirty = engine->sessions_dirty = true;
         }
+    }
+    for (size_t i = 0; i < write->count; i++) {
+        Session *session = engine_session_find(engine, write->rows[i].worker);
+        if (session) sync_end(session, &write->rows[i], &operation->error);
     }
     arena_done(&write->arena);
     free(write);
@@ -319,6 +427,7 @@ static void write_stale(Engine *engine, int64_t now_us) {
 }
 
 void sessions_write_dirty(Engine *engine) {
+    engine->sessions_dirty = false;
     write_stale(engine, INT64_MIN);
 }
 
@@ -385,7 +494,7 @@ int64_t session_duty(Engine *engine, int64_t now_us) {
         engine->reaping++;
         reap_session(engine, session, session->connections == 0);
     }
-    if (engine->store_up) write_stale(engine, now_us);
+    if (engine->store_up && engine->node_state != NODE_TAKEN) write_stale(engine, now_us);
     return next_us;
 }
 

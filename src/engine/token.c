@@ -40,6 +40,9 @@ bool engine_token_is_revoked(const Engine *engine, Str token_id) {
 static Step revoke_step(Operation *operation, Batch *batch) {
     TokenRequest *request = container_of(operation, TokenRequest, operation);
     batch_token(batch, request->token_id, request->until_us);
+    ControlRow control = {
+        .kind = CONTROL_REVOKE, .subject = request->token_id, .until_us = request->until_us};
+    control_put(request->engine, batch, &control);
     return STEP_LAST;
 }
 

@@ -11,6 +11,7 @@
 
 enum { UPKEEP_PAGE = 500 };
 #define LOOK_EVERY_US US_PER_S
+#define LOOK_QUICK_US (US_PER_S / 2) /* in a cluster */
 
 typedef struct Upkeep {
     Operation operation;
@@ -114,34 +115,49 @@ static const OperationKind count_kind = {.name = "count", .step = count_step};
 int64_t count_duty(Engine *engine, int64_t now_us) {
     /* while the store is away this is also what finds out that it is back, should nobody ask for
      * anything */
-    if (engine->stats.commits > engine->counted_commits || !engine->store_up) {
+    if (engine->changes > engine->counted_changes || !engine->store_up) {
         upkeep_submit(engine, &count_kind, &engine->counting, 1);
-        /* the commit that moves the frontier does not ask for another */
-        engine->counted_commits = engine->stats.commits + 1;
+        engine->counted_changes = engine->changes; /* its own commit changes no job */
     }
     return now_us + US_PER_S;
 }
 
 /* ---- the look ---- */
 
+static void look_after(Engine *engine, const Query *query) {
+    int64_t now_us = engine_now_us(engine);
+    const EngineOptions *options = &engine->options;
+    int64_t finished_us = query->next_finished_us, dead_us = query->next_dead_us;
+    if (query->next_deadline_us > 0 && query->next_deadline_us <= now_us) reap_overdue(engine);
+    if (query->next_expiry_us > 0 && query->next_expiry_us <= now_us) expire_waiting(engine);
+    bool finished =
+        finished_us > 0 && finished_us + options->keep_finished_ms * US_PER_MS <= now_us;
+    bool dead = dead_us > 0 && dead_us + options->keep_dead_ms * US_PER_MS <= now_us;
+    if (finished || dead) prune_finished(engine);
+    int64_t oldest_us = query->oldest_seen_us;
+    if (oldest_us > 0 && oldest_us + LEASE_QUICK_MS * US_PER_MS <= now_us) reap_strangers(engine);
+    queues_set_paused(engine, query);
+}
+
+/* A node of a cluster may have nothing else to ask: that it can't, or not for long, is seen here too. */
+static void note_touch(Engine *engine, const Query *query) {
+    int64_t now_us = engine_now_us(engine);
+    if (query->outcome == ERR_UNAVAILABLE) engine_lost_touch(engine);
+    bool slow = now_us - engine->look_sent_us > ENGINE_AWAY_US;
+    if (query->outcome == OK && slow) engine->connected_since_us = now_us;
+}
+
 static void on_looked(Query *query) {
     Engine *engine = query->context;
-    int64_t now_us = engine_now_us(engine);
+    bool cluster = query->kind == QUERY_EVERY;
     engine->looking = false;
-    if (query->outcome == OK) {
-        const EngineOptions *options = &engine->options;
-        int64_t finished_us = query->next_finished_us, dead_us = query->next_dead_us;
-        if (query->next_deadline_us > 0 && query->next_deadline_us <= now_us) reap_overdue(engine);
-        if (query->next_expiry_us > 0 && query->next_expiry_us <= now_us) expire_waiting(engine);
-        bool finished =
-            finished_us > 0 && finished_us + options->keep_finished_ms * US_PER_MS <= now_us;
-        bool dead = dead_us > 0 && dead_us + options->keep_dead_ms * US_PER_MS <= now_us;
-        if (finished || dead) prune_finished(engine);
-        int64_t oldest_us = query->oldest_seen_us;
-        if (oldest_us > 0 && oldest_us + LEASE_QUICK_MS * US_PER_MS <= now_us) {
-            reap_strangers(engine);
-        }
-        queues_set_paused(engine, query);
+    if (cluster) note_touch(engine, query);
+    if (query->outcome == OK) look_after(engine, query);
+    if (query->outcome == OK && cluster) {
+        bool workers = engine->sessions.count > 0;
+        engine->look_quick = (query->next_deadline_us > 0 && workers) || engine->watches.count > 0;
+        node_looked(engine, query);
+        control_looked(engine, query);
     }
     arena_done(&query->arena);
     free(query);
@@ -150,11 +166,19 @@ static void on_looked(Query *query) {
 int64_t look_duty(Engine *engine, int64_t now_us) {
     if (!engine->looking) {
         engine->looking = true;
+        engine->look_sent_us = now_us;
         Query *query = alloc_zero(1, sizeof *query);
-        query->kind = QUERY_NEXT;
+        query->kind = engine->options.cluster ? QUERY_EVERY : QUERY_NEXT;
+        if (engine->options.cluster) control_ask(engine, query);
         query->done = on_looked;
         query->context = engine;
         store_read(engine->store, query);
     }
-    return now_us + LOOK_EVERY_US;
+    return now_us + (engine->look_quick ? LOOK_QUICK_US : LOOK_EVERY_US);
+}
+
+void look_quickly(Engine *engine) {
+    if (!engine->options.cluster || engine->look_quick) return;
+    engine->look_quick = true;
+    duty_wake(engine, look_duty, engine->look_sent_us + LOOK_QUICK_US);
 }

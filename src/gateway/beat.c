@@ -9,6 +9,8 @@ enum { BEAT_WAIT_MAX_MS = 10000 }; /* so that a parked beat still renews the lea
 typedef struct BeatCall {
     Call *call;
     Session *session; /* outlives the call: its connection is closed after its calls */
+    BeatRequest request;
+    SessionSync sync;
     LoopTimer timer;
     bool over;
 } BeatCall;
@@ -72,45 +74,80 @@ static void answer_plain(Call *call, const BeatRequest *request) {
     call_done(call);
 }
 
-void verb_beat(Call *call) {
+static void note_state(Call *call, const BeatRequest *request) {
     Engine *engine = call->gateway->engine;
-    Peer *peer = call->peer;
-    BeatRequest request;
-    Error error;
-    if (beat_request_parse(call->argument, &call->arena, &request, &error) != OK) {
-        call_error(call, &error);
+    if (str_eq(request->current_state, STR("quiet"))) {
+        engine_session_set_state(engine, call->peer->session, SESSION_QUIET);
+    } else if (str_eq(request->current_state, STR("terminate"))) {
+        engine_session_set_state(engine, call->peer->session, SESSION_TERMINATE);
+    }
+}
+
+/* The worker is heard, and every node can know it. */
+static void beat_go_on(BeatCall *beat) {
+    Call *call = beat->call;
+    const BeatRequest *request = &beat->request;
+    call->cancel = NULL;
+    if (beat->session != call->peer->session) {
+        call_ok(call); /* over a connection of its own */
         return;
     }
-    if (!peer->session || !str_eq(request.wid, peer->worker)) {
-        Session *other = request.wid.len > 0 ? engine_session_find(engine, request.wid) : NULL;
-        if (!other || request.parked) {
-            call_fail(call, "Unknown worker " STR_FMT,
-                      (int)(request.wid.len < 64 ? request.wid.len : 64),
-                      request.wid.ptr ? request.wid.ptr : "");
-            return;
-        }
-        /* a beat may come over any connection; some clients use one of its own */
-        engine_session_beat(engine, other, request.rss_kb > 0 ? request.rss_kb : -1);
-        call_ok(call);
+    note_state(call, request);
+    if (!request->parked || !call->peer->opted_in) {
+        answer_plain(call, request);
         return;
     }
-    engine_session_beat(engine, peer->session, request.rss_kb > 0 ? request.rss_kb : -1);
-    if (str_eq(request.current_state, STR("quiet"))) {
-        engine_session_set_state(engine, peer->session, SESSION_QUIET);
-    } else if (str_eq(request.current_state, STR("terminate"))) {
-        engine_session_set_state(engine, peer->session, SESSION_TERMINATE);
-    }
-    if (!request.parked || !peer->opted_in) {
-        answer_plain(call, &request);
-        return;
-    }
-    BeatCall *beat = arena_new(&call->arena, BeatCall);
-    beat->call = call;
-    beat->session = peer->session;
-    call->state = beat;
-    int64_t wait_ms = request.wait_ms < BEAT_WAIT_MAX_MS ? request.wait_ms : BEAT_WAIT_MAX_MS;
+    int64_t wait_ms = request->wait_ms < BEAT_WAIT_MAX_MS ? request->wait_ms : BEAT_WAIT_MAX_MS;
     loop_timer_init(&beat->timer, call->gateway->loop, on_timer, beat);
     loop_timer_after(&beat->timer, wait_ms * 1000);
     call->cancel = beat_cancel;
-    engine_session_park(engine, peer->session, on_wake, beat);
+    engine_session_park(call->gateway->engine, beat->session, on_wake, beat);
+}
+
+static void on_synced(SessionSync *sync, const Error *error) {
+    BeatCall *beat = sync->context;
+    if (error) {
+        beat->call->cancel = NULL;
+        call_error(beat->call, error);
+    } else {
+        beat_go_on(beat);
+    }
+}
+
+static void sync_cancel(Call *call) {
+    BeatCall *beat = call->state;
+    engine_session_sync_cancel(&beat->sync);
+    call_done(call);
+}
+
+void verb_beat(Call *call) {
+    Engine *engine = call->gateway->engine;
+    Peer *peer = call->peer;
+    BeatCall *beat = arena_new(&call->arena, BeatCall);
+    BeatRequest *request = &beat->request;
+    Error error;
+    if (beat_request_parse(call->argument, &call->arena, request, &error) != OK) {
+        call_error(call, &error);
+        return;
+    }
+    beat->call = call;
+    beat->session = peer->session;
+    if (!peer->session || !str_eq(request->wid, peer->worker)) {
+        /* a beat may come over any connection; some clients use one of its own */
+        beat->session = request->wid.len > 0 ? engine_session_find(engine, request->wid) : NULL;
+        if (!beat->session || request->parked) {
+            call_fail(call, "Unknown worker " STR_FMT,
+                      (int)(request->wid.len < 64 ? request->wid.len : 64),
+                      request->wid.ptr ? request->wid.ptr : "");
+            return;
+        }
+    }
+    engine_session_beat(engine, beat->session, request->rss_kb > 0 ? request->rss_kb : -1);
+    call->state = beat;
+    beat->sync = (SessionSync){.done = on_synced, .context = beat};
+    if (engine_session_sync(engine, beat->session, &beat->sync)) {
+        call->cancel = sync_cancel;
+    } else {
+        beat_go_on(beat);
+    }
 }

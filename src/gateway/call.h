@@ -46,10 +46,15 @@ struct Peer {
     bool greeted, opted_in, running_alone, reading;
     bool ended;   /* it sends no more */
     bool closing; /* nothing more is read */
+    bool syncing; /* likewise until the store knows its session */
+    SessionSync sync;
     Principal principal;
     Arena arena; /* of the session: HELLO's details */
     Str worker;  /* absent: a producer */
     Session *session;
+    int64_t
+        alone_us; /* since then, by the engine's clock, it is the worker's newest fetching connection, and
+                         has brought it all that was sent */
     ListNode sibling; /* engine_session_peers(), in the order of their HELLO */
     bool takes;       /* it has sent a TFETCH */
     bool passed;      /* a sibling that came later has sent one: what is held here is out of date */
@@ -111,6 +116,9 @@ void verb_batch(Call *call);
 const Verb *verb_find(Str name);
 
 void verb_again(Call *call);
+
+/* gateway.c: goes on with what has arrived. */
+void peer_read(Peer *peer);
 
 /* hello.c: the first line. false: close the connection without a word. */
 bool peer_hello(Peer *peer, Str line);

@@ -62,6 +62,7 @@ static bool fetch_done(Fetch *fetch, const Job *jobs, size_t count, const Error 
     } else {
         reply_null(call_reply(call));
     }
+    if (call->peer) call->peer->alone_us = engine_now_us(call->gateway->engine);
     if (count > 0) crash_point(WIRE_JOBS);
     call_done(call);
     return true;
@@ -230,6 +231,7 @@ void verb_take(Call *call) {
         .operation = {.done = take_kept},
         .held = request.held,
         .held_count = request.held_count,
+        .since_us = call->peer->alone_us,
     };
     state->keep.worker = arena_str(&call->arena, call->peer->worker);
     engine_keep_only(call->gateway->engine, &state->keep);

@@ -35,8 +35,6 @@ Buf *call_reply(Call *call) {
     return &call->reply;
 }
 
-static void peer_read(Peer *peer);
-
 /* Sends what is answered at the head of the line. */
 static void peer_flush(Peer *peer) {
     ListNode *node;
@@ -192,12 +190,13 @@ static void refuse_line(Peer *peer) {
 }
 
 /* Guards against being entered again from a call that is answered at once. */
-static void peer_read(Peer *peer) {
+void peer_read(Peer *peer) {
     if (peer->reading) return;
     peer->reading = true;
     bool all_read = false;
-    while (!peer->closing && !peer->running_alone && peer->call_count < CALLS_MAX &&
-           peer->call_bytes < CALL_BYTES_MAX && !connection_is_congested(peer->connection)) {
+    while (!peer->closing && !peer->syncing && !peer->running_alone &&
+           peer->call_count < CALLS_MAX && peer->call_bytes < CALL_BYTES_MAX &&
+           !connection_is_congested(peer->connection)) {
         Str line = {0};
         size_t used = 0;
         size_t max = peer->greeted ? peer->gateway->options.max_line : 64 * 1024;
@@ -254,6 +253,7 @@ static void on_close(Connection *connection, void *owner, ConnectionEnd why) {
         }
     }
     list_remove(&peer->sibling);
+    engine_session_sync_cancel(&peer->sync);
     if (peer->session) engine_session_close(gateway->engine, peer->session);
     list_remove(&peer->node);
     arena_done(&peer->arena);
@@ -288,6 +288,15 @@ static void on_accept(void *owner, Connection *connection) {
 
 /* ---- life ---- */
 
+/* Who connects anew names what it holds. */
+static void on_doubt(void *context) {
+    Gateway *gateway = context;
+    list_each(&gateway->peers, node) {
+        Peer *peer = container_of(node, Peer, node);
+        if (peer->session) connection_close(peer->connection);
+    }
+}
+
 Err gateway_open(Loop *loop, Engine *engine, const GatewayOptions *options, Gateway **ret,
                  Error *error) {
     Gateway *gateway = alloc_zero(1, sizeof *gateway);
@@ -309,6 +318,7 @@ Err gateway_open(Loop *loop, Engine *engine, const GatewayOptions *options, Gate
         free(gateway);
         return err;
     }
+    engine_on_doubt(engine, on_doubt, gateway);
     *ret = gateway;
     return OK;
 }
@@ -327,6 +337,7 @@ void gateway_close(Gateway *gateway) {
     if (!gateway) return;
     gateway_stop_accepting(gateway);
     gateway->closed = true;
+    engine_on_doubt(gateway->engine, NULL, NULL);
     list_each(&gateway->peers, node) {
         connection_close(container_of(node, Peer, node)->connection);
     }

@@ -73,6 +73,23 @@ static bool authenticate(Peer *peer, const Hello *hello) {
     return true;
 }
 
+static void say_ok(Peer *peer) {
+    reply_ok(connection_output(peer->connection));
+    connection_written(peer->connection);
+}
+
+/* Its lease counts from the answer on: another node must know of it by then. */
+static void on_synced(SessionSync *sync, const Error *error) {
+    Peer *peer = sync->context;
+    peer->syncing = false;
+    if (error) {
+        say_error(peer, error->message);
+        return;
+    }
+    say_ok(peer);
+    peer_read(peer);
+}
+
 bool peer_hello(Peer *peer, Str line) {
     Str prefix = STR("HELLO {");
     if (!str_starts_with(line, prefix)) return false;
@@ -90,8 +107,10 @@ bool peer_hello(Peer *peer, Str line) {
             .worker = peer->worker, .info = describe(peer, &hello), .quick = hello.opted_in};
         peer->session = engine_session_open(peer->gateway->engine, &info);
         list_append(engine_session_peers(peer->session), &peer->sibling);
+        peer->alone_us = engine_now_us(peer->gateway->engine);
+        peer->sync = (SessionSync){.done = on_synced, .context = peer};
+        peer->syncing = engine_session_sync(peer->gateway->engine, peer->session, &peer->sync);
     }
-    reply_ok(connection_output(peer->connection));
-    connection_written(peer->connection);
+    if (!peer->syncing) say_ok(peer);
     return true;
 }

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define HELD_AGAIN_US (30 * US_PER_S)
+
 enum {
     FETCH_WAIT_MS = 10000,
     FETCH_PAUSE_MS = 1000, /* after an error */
@@ -73,7 +75,8 @@ static void fetch_again(void *owner) {
 }
 
 /* The reply to the last TFETCH of the connection before may have been lost, or a job of the reply before
- * not been started: the server learns what there is, so that the rest runs again. */
+ * not been started: the server learns what there is, so that the rest runs again. Now and then also of what
+ * another node may still have sent over a connection that was given up. */
 static void name_held(const Worker *worker, Arena *arena, TakeRequest *ret) {
     ret->held = arena_zero(arena, worker->slot_count + 1, sizeof *ret->held);
     list_each(&worker->slots, node) {
@@ -85,6 +88,8 @@ static void name_held(const Worker *worker, Arena *arena, TakeRequest *ret) {
 void lease_fetch(Worker *worker) {
     int64_t free_slots = worker->config->concurrency - (int64_t)worker->slot_count;
     lease_look(worker);
+    int64_t now_us = clock_mono_us();
+    bool tell_held = worker->tell_held || now_us - worker->told_held_us > HELD_AGAIN_US;
     bool wanted =
         worker->phase == PHASE_RUNNING && free_slots > 0 && lease_clock_holds(&worker->lease);
     if (!wanted || !link_is_open(&worker->fetch) || link_is_busy(&worker->fetch)) return;
@@ -94,8 +99,9 @@ void lease_fetch(Worker *worker) {
                            .queue_count = worker->config->queue_count,
                            .n = free_slots < TAKE_MAX ? free_slots : TAKE_MAX,
                            .wait_ms = FETCH_WAIT_MS,
-                           .has_held = worker->tell_held};
-    if (worker->tell_held) name_held(worker, &arena, &request);
+                           .has_held = tell_held};
+    if (tell_held) name_held(worker, &arena, &request);
+    if (tell_held) worker->told_held_us = now_us;
     worker->fetch_epoch = worker->lease.epoch;
     forget_cancels(worker);
     take_request_write(link_begin(&worker->fetch, STR("TFETCH")), &request);

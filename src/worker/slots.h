@@ -47,6 +47,7 @@ typedef struct Worker {
     size_t slot_count;
     WorkerPhase phase;
     bool tell_held; /* the next TFETCH names what is held */
+    int64_t told_held_us;
     LoopTimer tick; /* while there are slots */
     LoopTimer fetch_again;
     LoopTimer drain;

@@ -7,7 +7,7 @@
 
 #define KEPT_US (3600 * US_PER_S)
 
-Err node_write(Writer *writer, const Batch *batch, const NodeWrite *write, Error *error) {
+Err flush_node(Writer *writer, const Batch *batch, const NodeWrite *write, Error *error) {
     const NodeRow *node = &write->node;
     Sql sql = write->forget ? SQL_NODE_DROP : SQL_NODE_PUT;
     sqlite3_stmt *statement;
@@ -38,7 +38,7 @@ static Err add(Writer *writer, const ControlRow *control, Error *error) {
     return statement_run(statement, error);
 }
 
-Err control_write(Writer *writer, Batch *batch, Error *error) {
+Err flush_controls(Writer *writer, Batch *batch, Error *error) {
     if (!batch->controls) return OK;
     sqlite3_stmt *statement;
     TRY(database_statement(&writer->database, SQL_CONTROL_FORGET, &statement, error));

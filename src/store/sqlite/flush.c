@@ -199,7 +199,7 @@ static Err flush_aside(Writer *writer, Batch *batch, Error *error) {
     }
     batch->queues = NULL;
     for (NodeWrite *write = batch->nodes; write; write = write->next) {
-        TRY(node_write(writer, batch, write, error));
+        TRY(flush_node(writer, batch, write, error));
     }
     batch->nodes = NULL;
     return flush_tokens(writer, batch, error);

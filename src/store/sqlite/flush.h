@@ -19,8 +19,8 @@ Err ask_answer(Writer *writer, Batch *batch, Ask *ask, Error *error) must_check;
 Err output_append(Writer *writer, int64_t slot, Str text, Error *error) must_check;
 
 /* Nodes and controls (control.c). The numbers are given here, after everything else. */
-Err node_write(Writer *writer, const Batch *batch, const NodeWrite *write, Error *error) must_check;
-Err control_write(Writer *writer, Batch *batch, Error *error) must_check;
+Err flush_node(Writer *writer, const Batch *batch, const NodeWrite *write, Error *error) must_check;
+Err flush_controls(Writer *writer, Batch *batch, Error *error) must_check;
 
 /* Adds the batch's deltas, then moves the counted frontier where the batch asks for it
  * (count.c). */

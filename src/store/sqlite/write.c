@@ -49,7 +49,7 @@ static Err rounds(Writer *writer, Batch *batch, Error *error) {
     }
     batch->finish(batch);
     TRY(count_write(writer, batch, error));
-    TRY(control_write(writer, batch, error));
+    TRY(flush_controls(writer, batch, error));
     return save_numbers(writer, error);
 }
 
