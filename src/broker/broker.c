@@ -4,26 +4,29 @@
  * about the window is made here: those are in window.c. */
 #include "broker/broker.h"
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "broker/memory.h"
+#include "broker/none.h"
 #include "core/limits.h"
 #include "telemetry/metric.h"
+#include <stdlib.h>
 
-static const BrokerKind *const kinds[] = {&broker_memory};
+static const BrokerKind *const kinds[] = {&broker_memory, &broker_none};
 
-Err broker_open(Broker **ret, Str url, Error *error) {
+Err broker_open(Broker **ret, Str url, const BrokerIo *io, Error *error) {
     Str location = url;
     Str scheme = str_split(&location, ':');
     for (size_t i = 0; location.ptr && i < LENGTH(kinds); i++) {
         if (!str_eq(scheme, str_from(kinds[i]->scheme))) continue;
         Broker *broker = NULL;
-        TRY(kinds[i]->open(&broker, location, error));
+        TRY(kinds[i]->open(&broker, url, location, io, error));
         check(broker->kind == kinds[i]);
         *ret = broker;
         return OK;
     }
     return error_set(error, ERR_INVALID,
-                     "broker '" STR_FMT "' is not known: use memory:", STR_ARG(url));
+                     "this broker is not known: use memory:, none:, redis:// or rediss://");
 }
 
 static void check_queue(Str queue) {
@@ -38,9 +41,12 @@ static void observe(int64_t begun_us) {
     metric_observe(METRIC_BROKER_OP, NULL, (double)(clock_mono_us() - begun_us) / 1e6);
 }
 
-void broker_listen(Broker *broker, void (*pushed)(void *context, Str queue), void *context) {
-    broker->pushed = pushed;
-    broker->pushed_context = context;
+void broker_listen(Broker *broker, const BrokerEvents *events) {
+    broker->events = *events;
+}
+
+bool broker_is_up(Broker *broker, Buf *why) {
+    return !broker->kind->is_up || broker->kind->is_up(broker, why);
 }
 
 void broker_push(Broker *broker, Str queue, const Hint *hints, size_t count, int64_t now_us) {
@@ -74,10 +80,11 @@ void broker_promote(Broker *broker, Str queue, int64_t now_us, PromoteDone done,
     broker->kind->promote(broker, queue, now_us, done, context);
 }
 
-bool broker_refill_begin(Broker *broker, Str queue, WindowSet set, int64_t now_us,
-                         int64_t *ret_after, int64_t *ret_until_us) {
+void broker_refill_begin(Broker *broker, Str queue, WindowSet set, int64_t now_us, RefillDone done,
+                         void *context) {
     check_queue(queue);
-    return broker->kind->refill_begin(broker, queue, set, now_us, ret_after, ret_until_us);
+    check(done);
+    broker->kind->refill_begin(broker, queue, set, now_us, done, context);
 }
 
 /* A page that isn't sorted would let the horizon rise over jobs that it leaves out. */
@@ -89,22 +96,46 @@ static void check_page(WindowSet set, const Hint *page, size_t count) {
     }
 }
 
-void broker_refill_end(Broker *broker, Str queue, WindowSet set, const Hint *page, size_t count,
-                       bool complete, int64_t now_us) {
+static void ignore(void *context) {
+    (void)context;
+}
+
+void broker_refill_end(Broker *broker, Str queue, WindowSet set, int64_t lock, const Hint *page,
+                       size_t count, bool complete, int64_t now_us, BrokerDone done,
+                       void *context) {
     check_queue(queue);
     if (!page) count = 0;
     check_page(set, page, count);
-    broker->kind->refill_end(broker, queue, set, page, count, complete, now_us);
+    if (!done) done = ignore;
+    broker->kind->refill_end(broker, queue, set, lock, page, count, complete, now_us, done,
+                             context);
 }
 
-size_t broker_sweep(Broker *broker, Str queue, WindowSet set, const Hint *page, size_t count,
-                    int64_t now_us) {
+typedef struct Sweep { /* under way: what it adds is counted here for all adapters */
+    Broker *broker;
+    SweepDone done;
+    void *context;
+} Sweep;
+
+static void on_swept(void *context, size_t added, bool failed) {
+    Sweep sweep = *(Sweep *)context;
+    free(context);
+    sweep.broker->repaired += added;
+    sweep.done(sweep.context, added, failed);
+}
+
+void broker_sweep(Broker *broker, Str queue, WindowSet set, const Hint *page, size_t count,
+                  int64_t now_us, SweepDone done, void *context) {
     check_queue(queue);
     check_page(set, page, count);
-    if (count == 0) return 0;
-    size_t added = broker->kind->sweep(broker, queue, set, page, count, now_us);
-    broker->repaired += added;
-    return added;
+    check(done);
+    if (count == 0) {
+        done(context, 0, /* failed= */ false);
+        return;
+    }
+    Sweep *sweep = alloc(sizeof *sweep);
+    *sweep = (Sweep){broker, done, context};
+    broker->kind->sweep(broker, queue, set, page, count, now_us, on_swept, sweep);
 }
 
 void broker_wipe(Broker *broker) {

@@ -87,7 +87,8 @@ static Window *window_get(Broker *broker, Str name, int64_t now_us) {
     return &queue->window;
 }
 
-static Err memory_open(Broker **ret, Str location, Error *error) {
+static Err memory_open(Broker **ret, Str url, Str location, const BrokerIo *io, Error *error) {
+    (void)url, (void)io;
     if (location.len > 0) {
         return error_set(error, ERR_INVALID, "broker 'memory:' takes nothing behind the colon");
     }
@@ -133,22 +134,29 @@ static void memory_promote(Broker *broker, Str queue, int64_t now_us, PromoteDon
     done(context, &reply);
 }
 
-static bool memory_refill_begin(Broker *broker, Str queue, WindowSet set, int64_t now_us,
-                                int64_t *ret_after, int64_t *ret_until_us) {
+/* One process: its refills need no lock. */
+static void memory_refill_begin(Broker *broker, Str queue, WindowSet set, int64_t now_us,
+                                RefillDone done, void *context) {
     Window *window = window_get(broker, queue, now_us);
-    return window_refill_begin(window, set, now_us, ret_after, ret_until_us);
+    RefillReply reply = {0};
+    reply.wanted = window_refill_begin(window, set, now_us, &reply.after, &reply.until_us);
+    done(context, &reply);
 }
 
-static void memory_refill_end(Broker *broker, Str queue, WindowSet set, const Hint *page,
-                              size_t count, bool complete, int64_t now_us) {
+static void memory_refill_end(Broker *broker, Str queue, WindowSet set, int64_t lock,
+                              const Hint *page, size_t count, bool complete, int64_t now_us,
+                              BrokerDone done, void *context) {
+    (void)lock;
     Window *window = window_get(broker, queue, now_us);
     window_refill_end(window, set, page, count, complete, now_us);
+    done(context);
 }
 
-static size_t memory_sweep(Broker *broker, Str queue, WindowSet set, const Hint *page, size_t count,
-                           int64_t now_us) {
+static void memory_sweep(Broker *broker, Str queue, WindowSet set, const Hint *page, size_t count,
+                         int64_t now_us, SweepDone done, void *context) {
     (void)set; /* a hint's due tells which set it belongs to now */
-    return window_sweep(window_get(broker, queue, now_us), page, count, now_us);
+    size_t added = window_sweep(window_get(broker, queue, now_us), page, count, now_us);
+    done(context, added, /* failed= */ false);
 }
 
 static void memory_wipe(Broker *broker) {

@@ -77,7 +77,7 @@ static void claim_settle(Operation *operation, const Batch *batch) {
                          .score = order_score(job->priority, job->due_us),
                          .due_us = job->due_us};
             EngineQueue *queue = queue_get(engine, job->queue);
-            broker_push(engine->broker, job->queue, &hint, 1, engine_now_us(engine));
+            hints_push(queue, &hint, 1);
             promote_at(queue, job->due_us);
         }
     }
@@ -92,7 +92,7 @@ static void claim_done(Operation *operation) {
         for (size_t i = 0; i < claim->count; i++) {
             Taken *taken = &claim->taken[i];
             broker_settle(engine->broker, taken->queue->name, &taken->hint.key, 1);
-            broker_push(engine->broker, taken->queue->name, &taken->hint, 1, engine_now_us(engine));
+            hints_push(taken->queue, &taken->hint, 1);
             promote_at(taken->queue, engine_now_us(engine) + US_PER_S); /* other fetches try then */
         }
     }

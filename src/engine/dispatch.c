@@ -4,38 +4,16 @@
  * time is up. It is given jobs in the order of its queues, strictly. Invariant: a fetch is
  * parked, or taking from the broker, or claiming in the store, never two of these; what was taken
  * is always settled. */
-#include "engine/internal.h"
+#include "engine/dispatch_internal.h"
 
 #include "base/alloc.h"
 #include <stdlib.h>
 
 #define KNOW_AGAIN_US (US_PER_S / 100)
 
-typedef struct FetchSlot { /* a fetch's place on one queue */
-    ListNode node;
-    FetchState *state;
-    EngineQueue *queue;
-} FetchSlot;
-
-typedef enum FetchWhere { FETCH_PARKED, FETCH_TAKING, FETCH_CLAIMING } FetchWhere;
-
-struct FetchState {
-    Engine *engine;
-    Fetch *fetch; /* NULL: the fetcher hung up */
-    FetchWhere where;
-    HeapNode deadline;
-    size_t at;     /* the queue being asked */
-    bool answered; /* by the broker, while asking */
-    bool returned; /* the asking call has returned: go on from the callback */
-    Taken *taken;
-    size_t taken_count;
-    size_t slot_count;
-    FetchSlot slots[];
-};
-
 static void fetch_take(FetchState *state);
 
-static void unpark(FetchState *state) {
+void fetch_unpark(FetchState *state) {
     Engine *engine = state->engine;
     heap_remove(&engine->fetch_deadlines, &state->deadline);
     for (size_t i = 0; i < state->slot_count; i++) {
@@ -44,7 +22,7 @@ static void unpark(FetchState *state) {
     engine->fetches_parked--;
 }
 
-static void park(FetchState *state) {
+void fetch_park(FetchState *state) {
     Engine *engine = state->engine;
     state->where = FETCH_PARKED;
     heap_add(&engine->fetch_deadlines, &state->deadline, state->fetch->until_us);
@@ -54,6 +32,7 @@ static void park(FetchState *state) {
         list_append(&state->slots[i].queue->waiting, &state->slots[i].node);
     }
     engine->fetches_parked++;
+    store_dispatch_soon(engine);
 }
 
 static void state_free(FetchState *state) {
@@ -75,13 +54,17 @@ static bool fetch_answer(FetchState *state, const Job *jobs, size_t count, const
 
 static void on_claimed(void *context, const Job *jobs, size_t count, const Error *error) {
     FetchState *state = context;
-    Engine *engine = state->engine;
     if (count == 0 && state->fetch && !error) {
         /* ghosts only: the fetch goes on waiting */
         state->taken_count = 0;
         fetch_take(state);
         return;
     }
+    fetch_finish(state, jobs, count, error);
+}
+
+void fetch_finish(FetchState *state, const Job *jobs, size_t count, const Error *error) {
+    Engine *engine = state->engine;
     size_t fits = count;
     if (state->fetch && state->fetch->max_bytes > 0) {
         size_t bytes = 0;
@@ -101,7 +84,7 @@ static void fetch_taken(FetchState *state) {
         for (size_t i = 0; i < state->taken_count; i++) {
             const Taken *taken = &state->taken[i];
             broker_settle(engine->broker, taken->queue->name, &taken->hint.key, 1);
-            broker_push(engine->broker, taken->queue->name, &taken->hint, 1, engine_now_us(engine));
+            hints_push(taken->queue, &taken->hint, 1);
             promote_at(taken->queue, engine_now_us(engine));
         }
         state_free(state);
@@ -112,7 +95,7 @@ static void fetch_taken(FetchState *state) {
         claim(engine, state->taken, state->taken_count, state->fetch->worker,
               state->fetch->grace_ms, on_claimed, state);
     } else {
-        park(state);
+        fetch_park(state);
     }
 }
 
@@ -123,7 +106,7 @@ static void on_taken(void *context, const TakeReply *reply) {
         state->taken[state->taken_count++] = (Taken){.hint = reply->hints[i], .queue = queue};
     }
     state->answered = true;
-    if (reply->low) refill(queue, WINDOW_READY);
+    if (reply->low && !reply->failed) refill(queue, WINDOW_READY);
     if (state->returned) {
         state->at++;
         fetch_take(state);
@@ -170,12 +153,12 @@ void engine_fetch(Engine *engine, Fetch *fetch) {
     }
     fetch->state = state;
     /* It waits at least one round: an answer never comes from inside the call. */
-    park(state);
+    fetch_park(state);
     for (size_t i = 0; i < count; i++) {
         EngineQueue *queue = state->slots[i].queue;
         bool ready = !queue->paused && broker_ready(engine->broker, queue->name) > 0;
         if (ready && !engine->draining) {
-            unpark(state);
+            fetch_unpark(state);
             fetch_take(state);
             return;
         }
@@ -189,19 +172,23 @@ void engine_fetch_cancel(Engine *engine, Fetch *fetch) {
     fetch->state = NULL;
     state->fetch = NULL;
     if (state->where == FETCH_PARKED) {
-        unpark(state);
+        fetch_unpark(state);
         state_free(state);
     }
 }
 
 void dispatch_queue(EngineQueue *queue) {
     Engine *engine = queue->engine;
+    if (!broker_is_up(engine->broker, NULL)) {
+        store_dispatch(queue);
+        return;
+    }
     while (!queue->paused && !engine->draining && !list_is_empty(&queue->waiting) &&
            broker_ready(engine->broker, queue->name) > 0) {
         FetchSlot *slot = container_of(list_first(&queue->waiting), FetchSlot, node);
         FetchState *state = slot->state;
         size_t parked = engine->fetches_parked;
-        unpark(state);
+        fetch_unpark(state);
         fetch_take(state);
         /* the figure is a hint: when nothing could be taken, stop instead of asking for ever */
         if (engine->fetches_parked >= parked) return;
@@ -216,13 +203,16 @@ void dispatch_again(EngineQueue *queue) {
     /* those that park again go to the end of the list */
     while (count-- > 0 && !list_is_empty(&queue->waiting)) {
         FetchSlot *slot = container_of(list_first(&queue->waiting), FetchSlot, node);
-        unpark(slot->state);
+        fetch_unpark(slot->state);
         fetch_take(slot->state);
     }
 }
 
 /* Nobody knows yet whether one of its queues holds a job: 'none' would be a guess. */
 static bool waits_to_know(const FetchState *state) {
+    if (!broker_is_up(state->engine->broker, NULL)) {
+        return state->slot_count > 0 && state->engine->store_up && !state->asked_store;
+    }
     for (size_t i = 0; i < state->slot_count; i++) {
         if (!state->slots[i].queue->known) return true;
     }
@@ -238,7 +228,7 @@ int64_t fetch_timeout_duty(Engine *engine, int64_t now_us) {
             heap_move(&engine->fetch_deadlines, node, now_us + KNOW_AGAIN_US);
             continue;
         }
-        unpark(state);
+        fetch_unpark(state);
         fetch_answer(state, NULL, 0, NULL);
     }
     return node ? node->key : INT64_MAX;

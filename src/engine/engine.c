@@ -11,9 +11,15 @@
 static int64_t start_duty(Engine *engine, int64_t now_us);
 
 const Duty engine_duties[] = {
-    {"start", start_duty},     {"promote", promote_duty}, {"fetch-timeout", fetch_timeout_duty},
-    {"session", session_duty}, {"look", look_duty},       {"count", count_duty},
-    {"sweep", sweep_duty},     {"node", node_duty},
+    {"start", start_duty},
+    {"promote", promote_duty},
+    {"fetch-timeout", fetch_timeout_duty},
+    {"session", session_duty},
+    {"look", look_duty},
+    {"count", count_duty},
+    {"sweep", sweep_duty},
+    {"store-dispatch", store_dispatch_duty},
+    {"node", node_duty},
 };
 const size_t engine_duty_count = LENGTH(engine_duties);
 
@@ -46,7 +52,10 @@ Engine *engine_new(Store *store, Broker *broker, const EngineIo *io, const Engin
         engine->duty_at[i] = INT64_MAX;
     }
     engine->store_up = true;
-    broker_listen(broker, queue_pushed, engine);
+    broker_listen(broker, &(BrokerEvents){.pushed = queue_pushed,
+                                          .turned = broker_turned,
+                                          .emptied = broker_emptied,
+                                          .context = engine});
     return engine;
 }
 

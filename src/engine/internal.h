@@ -22,8 +22,11 @@ typedef struct EngineQueue {
     bool sweeping;
     bool promoting;     /* the broker has been asked and has not answered … */
     bool promote_again; /* … and is to be asked again then */
-    bool known;   /* its window was read once (or could not be): whether it is empty is certain */
-    size_t users; /* fetches that name it, parked or not */
+    bool known;    /* its window was read once (or could not be): whether it is empty is certain */
+    bool skipped;  /* hints that the broker has not been sent, while it was away */
+    bool dry;      /* straight from the store: nothing was ready when last asked */
+    size_t claims; /* straight from the store, under way */
+    size_t users;  /* fetches that name it, parked or not */
     HeapNode promote; /* when its next delayed job falls due */
 } EngineQueue;
 
@@ -69,6 +72,7 @@ struct Engine {
     Heap promotions;
     Heap fetch_deadlines;
     size_t fetches_parked;
+    int64_t store_round_us; /* when all queues are asked again straight from the store */
     Map sessions;
     bool sessions_dirty; /* one of them is to be written before a batch may lease jobs to it */
     Map watches;
@@ -188,6 +192,19 @@ void dispatch_queue(EngineQueue *queue); /* hands ready jobs to parked fetches *
 void dispatch_again(EngineQueue *queue);
 int64_t fetch_timeout_duty(Engine *engine, int64_t now_us);
 void fetches_refuse_all(Engine *engine);
+
+/* store_dispatch.c: without a broker */
+/* Something may be ready in this queue. */
+void store_dispatch(EngineQueue *queue);
+/* Looks soon at what waits, when there is no broker. */
+void store_dispatch_soon(Engine *engine);
+int64_t store_dispatch_duty(Engine *engine, int64_t now_us);
+
+/* recover.c */
+/* Hints of committed jobs go to the broker, or are noted as skipped. */
+void hints_push(EngineQueue *queue, const Hint *hints, size_t count);
+void broker_turned(void *context);  /* BrokerEvents */
+void broker_emptied(void *context); /* likewise */
 
 /* promote.c */
 int64_t promote_duty(Engine *engine, int64_t now_us);

@@ -34,6 +34,10 @@ int64_t promote_duty(Engine *engine, int64_t now_us) {
             queue->promote_again = true;
             continue;
         }
+        if (!broker_is_up(engine->broker, NULL)) {
+            store_dispatch(queue); /* something falls due */
+            continue;
+        }
         queue->promoting = true;
         broker_promote(engine->broker, queue->name, now_us, on_promoted, queue);
     }

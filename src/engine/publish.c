@@ -133,7 +133,7 @@ static void publish_hints(Engine *engine, Batch *batch) {
         const Job *job = &row->job;
         if (!row->changed || row->deleted || job->state != JOB_WAITING) continue;
         if (!queue || !str_eq(queue->name, job->queue)) {
-            if (count > 0) broker_push(engine->broker, queue->name, hints, count, now_us);
+            if (count > 0) hints_push(queue, hints, count);
             if (queue) dispatch_queue(queue);
             count = 0;
             queue = queue_get(engine, job->queue);
@@ -144,7 +144,7 @@ static void publish_hints(Engine *engine, Batch *batch) {
         if (job->due_us > now_us) promote_at(queue, job->due_us);
     }
     if (count > 0) {
-        broker_push(engine->broker, queue->name, hints, count, now_us);
+        hints_push(queue, hints, count);
         dispatch_queue(queue);
     }
 }

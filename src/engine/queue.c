@@ -16,11 +16,11 @@ EngineQueue *queue_get(Engine *engine, Str name) {
     queue->engine = engine;
     list_init(&queue->waiting);
     map_put(&engine->queues, queue->name, queue);
-    refill(queue, WINDOW_READY);
-    refill(queue, WINDOW_DELAYED);
-    queue->known = !queue->reading[WINDOW_READY]; /* the broker had its window already … */
-    if (queue->known) sweep(queue);               /* … and nobody has looked after it since */
-    promote_at(queue, engine_now_us(engine));     /* what fell due while nobody asked */
+    if (broker_is_up(engine->broker, NULL)) {
+        refill(queue, WINDOW_READY); /* from when on it is known */
+        refill(queue, WINDOW_DELAYED);
+    }
+    promote_at(queue, engine_now_us(engine)); /* what fell due while nobody asked */
     return queue;
 }
 

@@ -22,6 +22,8 @@ typedef struct WindowRead {
     Query query;
     EngineQueue *queue;
     WindowSet set;
+    int64_t lock; /* of a refill, the broker's */
+    bool failed;  /* the page could not be read */
     size_t swept;
 } WindowRead;
 
@@ -30,27 +32,38 @@ static void read_free(WindowRead *read) {
     free(read);
 }
 
+/* Whether it is empty is certain from now on, or can't be known. */
+static void queue_is_known(EngineQueue *queue, bool sweep_too) {
+    queue->known = true;
+    if (sweep_too) sweep(queue);
+    dispatch_again(queue);
+}
+
+static void on_refill_ended(void *context) {
+    WindowRead *read = context;
+    EngineQueue *queue = read->queue;
+    queue->reading[read->set] = false;
+    if (read->set == WINDOW_READY && !queue->known) {
+        /* a window that did not begin here was there before this node asked for it */
+        queue_is_known(queue, read->query.after > SCORE_LOWEST);
+    }
+    if (!read->failed) {
+        if (read->set == WINDOW_DELAYED) promote_at(queue, engine_now_us(queue->engine));
+        dispatch_queue(queue);
+        refill(queue, read->set); /* if there is more to read, or the window was lost meanwhile */
+    }
+    read_free(read);
+}
+
 static void on_refill(Query *query) {
     crash_point(REFILL_READ);
     WindowRead *read = container_of(query, WindowRead, query);
     EngineQueue *queue = read->queue;
     Engine *engine = queue->engine;
-    queue->reading[read->set] = false;
-    int64_t now_us = engine_now_us(engine);
-    bool failed = query->outcome != OK;
-    broker_refill_end(engine->broker, queue->name, read->set, failed ? NULL : query->hints,
-                      query->count, failed ? false : !query->more, now_us);
-    if (read->set == WINDOW_READY && !queue->known) {
-        queue->known = true;
-        if (query->after > SCORE_LOWEST) sweep(queue); /* it was there before: see queue_get */
-        dispatch_again(queue);
-    }
-    if (!failed) {
-        if (read->set == WINDOW_DELAYED) promote_at(queue, now_us);
-        dispatch_queue(queue);
-        refill(queue, read->set); /* if there is more to read, or the window was lost meanwhile */
-    }
-    read_free(read);
+    read->failed = query->outcome != OK;
+    broker_refill_end(engine->broker, queue->name, read->set, read->lock,
+                      read->failed ? NULL : query->hints, query->count,
+                      !read->failed && !query->more, engine_now_us(engine), on_refill_ended, read);
 }
 
 static void window_query(WindowRead *read, int64_t after, int64_t until_us, size_t limit,
@@ -64,36 +77,46 @@ static void window_query(WindowRead *read, int64_t after, int64_t until_us, size
     store_read(read->queue->engine->store, &read->query);
 }
 
-void refill(EngineQueue *queue, WindowSet set) {
-    int64_t after = 0, until_us = 0;
-    if (queue->reading[set] ||
-        !broker_refill_begin(queue->engine->broker, queue->name, set, engine_now_us(queue->engine),
-                             &after, &until_us)) {
+static void on_refill_begun(void *context, const RefillReply *reply) {
+    WindowRead *read = context;
+    EngineQueue *queue = read->queue;
+    if (reply->wanted) {
+        read->lock = reply->lock;
+        window_query(read, reply->after, reply->until_us, REFILL_PAGE, on_refill);
         return;
     }
+    queue->reading[read->set] = false;
+    /* the broker had its window already, and nobody has looked after it since this node asks */
+    bool first = read->set == WINDOW_READY && !queue->known && !reply->failed;
+    if (first) queue_is_known(queue, /* sweep_too= */ true);
+    read_free(read);
+}
+
+void refill(EngineQueue *queue, WindowSet set) {
+    if (queue->reading[set]) return;
     queue->reading[set] = true;
     WindowRead *read = alloc_zero(1, sizeof *read);
     read->queue = queue;
     read->set = set;
-    window_query(read, after, until_us, REFILL_PAGE, on_refill);
+    broker_refill_begin(queue->engine->broker, queue->name, set, engine_now_us(queue->engine),
+                        on_refill_begun, read);
 }
 
 /* ---- sweep ---- */
 
 static void sweep_page(WindowRead *read, int64_t after, int64_t until_us);
 
-static void on_sweep(Query *query) {
-    crash_point(SWEEP_READ);
-    WindowRead *read = container_of(query, WindowRead, query);
+static void on_swept(void *context, size_t added, bool failed) {
+    WindowRead *read = context;
+    Query *query = &read->query;
     EngineQueue *queue = read->queue;
     Engine *engine = queue->engine;
     bool more = false;
     int64_t last = 0;
-    if (query->outcome == OK && query->count > 0) {
-        size_t added = broker_sweep(engine->broker, queue->name, read->set, query->hints,
-                                    query->count, engine_now_us(engine));
-        engine->stats.repaired += added;
-        if (added > 0) promote_at(queue, engine_now_us(engine));
+    failed |= query->outcome != OK;
+    engine->stats.repaired += added;
+    if (added > 0) promote_at(queue, engine_now_us(engine));
+    if (!failed && query->count > 0) {
         const Hint *end = &query->hints[query->count - 1];
         last = read->set == WINDOW_READY ? end->score : end->due_us;
         read->swept += query->count;
@@ -106,7 +129,7 @@ static void on_sweep(Query *query) {
         return;
     }
     dispatch_queue(queue);
-    if (query->outcome == OK && read->set == WINDOW_READY) {
+    if (!failed && read->set == WINDOW_READY) {
         read->set = WINDOW_DELAYED;
         read->swept = 0;
         sweep_page(read, until_us, until_us);
@@ -118,6 +141,18 @@ static void on_sweep(Query *query) {
     free(read);
 }
 
+static void on_sweep(Query *query) {
+    crash_point(SWEEP_READ);
+    WindowRead *read = container_of(query, WindowRead, query);
+    Engine *engine = read->queue->engine;
+    if (query->outcome != OK) {
+        on_swept(read, 0, /* failed= */ true);
+        return;
+    }
+    broker_sweep(engine->broker, read->queue->name, read->set, query->hints, query->count,
+                 engine_now_us(engine), on_swept, read);
+}
+
 static void sweep_page(WindowRead *read, int64_t after, int64_t until_us) {
     EngineQueue *queue = read->queue;
     WindowSet set = read->set;
@@ -127,7 +162,7 @@ static void sweep_page(WindowRead *read, int64_t after, int64_t until_us) {
 }
 
 void sweep(EngineQueue *queue) {
-    if (queue->sweeping) return;
+    if (queue->sweeping || !broker_is_up(queue->engine->broker, NULL)) return;
     queue->sweeping = true;
     WindowRead *read = alloc_zero(1, sizeof *read);
     read->queue = queue;

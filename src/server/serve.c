@@ -181,7 +181,7 @@ static Err open_engine(Node *node, Error *error) {
     Err err = store_open(&node->store, buf_str(&url), &store_io, error);
     buf_done(&url);
     TRY(err);
-    TRY(broker_open(&node->broker, STR("memory:"), error));
+    TRY(broker_open(&node->broker, STR("memory:"), NULL, error));
     EngineIo io = {
         .now_us = node_now_us, .wake_at = engine_wake_at, .soon = engine_soon, .context = node};
     check(getrandom(&io.seed, sizeof io.seed, 0) == sizeof io.seed);

@@ -108,8 +108,7 @@ static void test_failed_read(void **state) {
         assert_true(page.reading);
         assert_false(model_read(model, set).reading); /* one at a time */
         add_jobs(model, &random, 10, model->now_us - 5, 10, /* tell= */ true);
-        broker_refill_end(model->broker, model->queue, set, NULL, 0, false, model->now_us);
-        free(page.hints);
+        model_read_fails(model, set, &page);
         model_check(model);
     }
     model_drain(model, 10);

@@ -58,6 +58,14 @@ ModelJob *model_job(Model *model, const JobKey *key) {
     return &model->jobs[index];
 }
 
+static void model_wait(const Model *model, const bool *came) {
+    for (int i = 0; !*came; i++) {
+        assert_non_null(model->suite->wait);
+        assert_true(i < WAITS);
+        model->suite->wait(model->suite->context);
+    }
+}
+
 /* ---- the store's queries ---- */
 
 static int by_score(const void *a, const void *b) {
@@ -94,20 +102,49 @@ static ModelPage query(const Model *model, WindowSet set, int64_t after, int64_t
     return page;
 }
 
+typedef struct Begun {
+    RefillReply reply;
+    bool answered;
+} Begun;
+
+static void on_begun(void *context, const RefillReply *reply) {
+    Begun *begun = context;
+    begun->reply = *reply;
+    begun->answered = true;
+}
+
 ModelPage model_read(Model *model, WindowSet set) {
-    int64_t after = 0, until_us = 0;
-    if (!broker_refill_begin(model->broker, model->queue, set, model->now_us, &after, &until_us)) {
-        return (ModelPage){0};
-    }
-    ModelPage page = query(model, set, after, until_us, model->page_limit);
+    Begun begun = {0};
+    broker_refill_begin(model->broker, model->queue, set, model->now_us, on_begun, &begun);
+    model_wait(model, &begun.answered);
+    assert_false(begun.reply.failed);
+    if (!begun.reply.wanted) return (ModelPage){0};
+    ModelPage page = query(model, set, begun.reply.after, begun.reply.until_us, model->page_limit);
     page.reading = true;
+    page.lock = begun.reply.lock;
     return page;
+}
+
+static void on_ended(void *context) {
+    *(bool *)context = true;
+}
+
+static void end(Model *model, WindowSet set, const ModelPage *page, const Hint *hints) {
+    bool answered = false;
+    broker_refill_end(model->broker, model->queue, set, page->lock, hints, hints ? page->count : 0,
+                      hints && page->complete, model->now_us, on_ended, &answered);
+    model_wait(model, &answered);
+}
+
+void model_read_fails(Model *model, WindowSet set, ModelPage *page) {
+    end(model, set, page, NULL);
+    free(page->hints);
+    *page = (ModelPage){0};
 }
 
 void model_read_end(Model *model, WindowSet set, ModelPage *page) {
     if (!page->reading) return;
-    broker_refill_end(model->broker, model->queue, set, page->hints, page->count, page->complete,
-                      model->now_us);
+    end(model, set, page, page->hints);
     free(page->hints);
     *page = (ModelPage){0};
 }
@@ -149,25 +186,17 @@ static void on_promote(void *context, const PromoteReply *reply) {
     answer->came = true;
 }
 
-static void wait_for(const Model *model, const Answer *answer) {
-    for (int i = 0; !answer->came; i++) {
-        assert_non_null(model->suite->wait);
-        assert_true(i < WAITS);
-        model->suite->wait(model->suite->context);
-    }
-}
-
 TakeReply model_take(Model *model, size_t n, Hint *ret) {
     Answer answer = {.hints = ret, .room = n};
     broker_take(model->broker, model->queue, n, model->now_us, on_take, &answer);
-    wait_for(model, &answer);
+    model_wait(model, &answer.came);
     return answer.take;
 }
 
 PromoteReply model_promote(Model *model) {
     Answer answer = {0};
     broker_promote(model->broker, model->queue, model->now_us, on_promote, &answer);
-    wait_for(model, &answer);
+    model_wait(model, &answer.came);
     assert_true(answer.promote.next_us == 0 || answer.promote.next_us > model->now_us);
     return answer.promote;
 }
@@ -184,16 +213,30 @@ bool model_start(Model *model, const Hint *hint) {
 
 /* ---- checks ---- */
 
+typedef struct Swept {
+    size_t added;
+    bool answered;
+} Swept;
+
+static void on_swept(void *context, size_t added, bool failed) {
+    Swept *swept = context;
+    assert_false(failed);
+    swept->added += added;
+    swept->answered = true;
+}
+
 size_t model_sweep(Model *model) {
-    size_t added = 0;
+    Swept swept = {0};
     for (WindowSet set = WINDOW_READY; set <= WINDOW_DELAYED; set++) {
         int64_t after = set == WINDOW_READY ? SCORE_LOWEST : model->now_us;
         ModelPage page = query(model, set, after, model->now_us, model->count);
-        added +=
-            broker_sweep(model->broker, model->queue, set, page.hints, page.count, model->now_us);
+        swept.answered = false;
+        broker_sweep(model->broker, model->queue, set, page.hints, page.count, model->now_us,
+                     on_swept, &swept);
+        model_wait(model, &swept.answered);
         free(page.hints);
     }
-    return added;
+    return swept.added;
 }
 
 void model_check(Model *model) {

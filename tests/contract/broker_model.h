@@ -37,6 +37,7 @@ typedef struct ModelPage {
     size_t count;
     bool complete;
     bool reading; /* begun, and not yet ended */
+    int64_t lock;
 } ModelPage;
 
 void model_open(Model *model, const BrokerSuite *suite);
@@ -52,6 +53,7 @@ ModelJob *model_job(Model *model, const JobKey *key);
 /* One read, in two halves: the page is the store's snapshot at the beginning. */
 ModelPage model_read(Model *model, WindowSet set);
 void model_read_end(Model *model, WindowSet set, ModelPage *page);
+void model_read_fails(Model *model, WindowSet set, ModelPage *page);
 /* Reads until the broker asks for no more. */
 void model_refill(Model *model, WindowSet set);
 

@@ -3,7 +3,7 @@
 
 static Err open_memory(void *context, Broker **ret, Error *error) {
     (void)context;
-    return broker_open(ret, STR("memory:"), error);
+    return broker_open(ret, STR("memory:"), NULL, error);
 }
 
 int main(void) {

@@ -54,7 +54,7 @@ static void open_engine(FuzzNode *node) {
     SimulatedIo simulated = {.later = store_later, .context = node};
     node->disk = simulated_disk_new();
     node->store = simulated_open(node->disk, &store_io, &simulated);
-    check(broker_open(&node->broker, STR("memory:"), &error) == OK);
+    check(broker_open(&node->broker, STR("memory:"), NULL, &error) == OK);
     EngineIo io = {.now_us = now_us,
                    .wake_at = engine_wake_at,
                    .soon = engine_soon,

@@ -23,7 +23,7 @@ typedef struct ServerQueue {
     Str name; /* owned */
     Window window;
     struct {
-        const Handle *owner; /* NULL: nobody refills */
+        int64_t lock; /* 0: nobody refills */
         int64_t until_us;
     } refills[2];
     bool saved;
@@ -37,6 +37,7 @@ struct SimulatedBroker {
     size_t queue_count;
     Handle *handles[HANDLES_MOST]; /* open ones */
     size_t handle_count, under_way;
+    int64_t locks; /* of refills, ever */
 };
 
 struct Handle {
@@ -116,7 +117,7 @@ size_t simulated_broker_under_way(const SimulatedBroker *server) {
 /* Every key is gone, the locks of refills with them. */
 static void lose(ServerQueue *queue) {
     for (WindowSet set = WINDOW_READY; set <= WINDOW_DELAYED; set++) {
-        queue->refills[set].owner = NULL;
+        queue->refills[set].lock = 0;
         window_refill_end(&queue->window, set, NULL, 0, /* complete= */ false, 0);
     }
     window_wipe(&queue->window);
@@ -175,8 +176,16 @@ typedef struct Command {
     JobKey *keys;
     size_t count;
     int64_t now_us;
-    TakeDone take_done;
-    PromoteDone promote_done;
+    WindowSet set;
+    int64_t lock;
+    bool complete;
+    union {
+        TakeDone take;
+        PromoteDone promote;
+        RefillDone refill;
+        BrokerDone end;
+        SweepDone sweep;
+    } done;
     void *context;
 } Command;
 
@@ -237,7 +246,8 @@ static void hear(void *argument) {
     Handle *handle = word.handle;
     handle->under_way--;
     handle->server->under_way--;
-    if (handle->broker.pushed) handle->broker.pushed(handle->broker.pushed_context, word.queue);
+    const BrokerEvents *events = &handle->broker.events;
+    if (events->pushed) events->pushed(events->context, word.queue);
 }
 
 static void tell_others(const Handle *from, Str queue) {
@@ -276,7 +286,7 @@ static void run_take(Command *command) {
     TakeReply reply = {.hints = hints};
     reply.count =
         window_take(window_of(command), command->count, command->now_us, hints, &reply.low);
-    command->take_done(command->context, &reply);
+    (command->done.take)(command->context, &reply); /* not check.h's macro */
     free(hints);
 }
 
@@ -284,7 +294,7 @@ static void simulated_take(Broker *broker, Str queue, size_t n, int64_t now_us, 
                            void *context) {
     Command *command = command_new(handle_of(broker), queue, run_take, now_us);
     command->count = is_dead(handle_of(broker)) ? 0 : n;
-    command->take_done = done;
+    command->done.take = done;
     command->context = context;
     send_command(handle_of(broker), command, now_us);
 }
@@ -305,50 +315,101 @@ static void simulated_settle(Broker *broker, Str queue, const JobKey *keys, size
 
 static void run_promote(Command *command) {
     PromoteReply reply = window_promote(window_of(command), command->now_us);
-    command->promote_done(command->context, &reply);
+    command->done.promote(command->context, &reply);
 }
 
 static void simulated_promote(Broker *broker, Str queue, int64_t now_us, PromoteDone done,
                               void *context) {
     Command *command = command_new(handle_of(broker), queue, run_promote, now_us);
-    command->promote_done = done;
+    command->done.promote = done;
     command->context = context;
     send_command(handle_of(broker), command, now_us);
 }
 
-static bool simulated_refill_begin(Broker *broker, Str name, WindowSet set, int64_t now_us,
-                                   int64_t *ret_after, int64_t *ret_until_us) {
-    Handle *handle = handle_of(broker);
-    if (is_dead(handle)) return false;
-    ServerQueue *queue = server_queue(handle->server, name);
-    if (queue->refills[set].owner && queue->refills[set].until_us > now_us) return false;
-    if (queue->refills[set].owner) {
+static bool refill_begin(ServerQueue *queue, const Command *command, RefillReply *reply) {
+    WindowSet set = command->set;
+    int64_t now_us = command->now_us;
+    if (is_dead(command->handle)) return false;
+    if (queue->refills[set].lock && queue->refills[set].until_us > now_us) return false;
+    if (queue->refills[set].lock) {
         window_refill_end(&queue->window, set, NULL, 0, /* complete= */ false, now_us);
     }
-    queue->refills[set].owner = NULL;
-    if (!window_refill_begin(&queue->window, set, now_us, ret_after, ret_until_us)) return false;
-    queue->refills[set].owner = handle;
+    queue->refills[set].lock = 0;
+    if (!window_refill_begin(&queue->window, set, now_us, &reply->after, &reply->until_us)) {
+        return false;
+    }
+    reply->lock = queue->refills[set].lock = ++command->handle->server->locks;
     queue->refills[set].until_us = now_us + REFILL_LOCK_US;
     return true;
 }
 
-/* Whoever comes after its lock has ended brings nothing. */
-static void simulated_refill_end(Broker *broker, Str name, WindowSet set, const Hint *page,
-                                 size_t count, bool complete, int64_t now_us) {
-    Handle *handle = handle_of(broker);
-    ServerQueue *queue = server_queue(handle->server, name);
-    if (queue->refills[set].owner != handle || is_dead(handle)) return;
-    queue->refills[set].owner = NULL;
-    window_refill_end(&queue->window, set, page, count, complete, now_us);
-    if (count > 0) tell_others(handle, queue->name);
+static void run_refill_begin(Command *command) {
+    ServerQueue *queue = server_queue(command->handle->server, command->queue);
+    RefillReply reply = {0};
+    reply.wanted = refill_begin(queue, command, &reply);
+    command->done.refill(command->context, &reply);
 }
 
-static size_t simulated_sweep(Broker *broker, Str queue, WindowSet set, const Hint *page,
-                              size_t count, int64_t now_us) {
+static void simulated_refill_begin(Broker *broker, Str name, WindowSet set, int64_t now_us,
+                                   RefillDone done, void *context) {
+    Command *command = command_new(handle_of(broker), name, run_refill_begin, now_us);
+    command->set = set;
+    command->done.refill = done;
+    command->context = context;
+    send_command(handle_of(broker), command, now_us);
+}
+
+/* Whoever comes after its lock has ended brings nothing. */
+static void run_refill_end(Command *command) {
+    Handle *handle = command->handle;
+    ServerQueue *queue = server_queue(handle->server, command->queue);
+    if (queue->refills[command->set].lock == command->lock && !is_dead(handle)) {
+        queue->refills[command->set].lock = 0;
+        window_refill_end(&queue->window, command->set, command->hints, command->count,
+                          command->complete, command->now_us);
+        if (command->count > 0) tell_others(handle, queue->name);
+    }
+    command->done.end(command->context);
+}
+
+static Command *page_command(Handle *handle, Str name, void (*run)(Command *), const Hint *page,
+                             size_t count, int64_t now_us) {
+    Command *command = command_new(handle, name, run, now_us);
+    if (page) command->hints = alloc((count + 1) * sizeof *page);
+    if (count > 0) memcpy(command->hints, page, count * sizeof *page);
+    command->count = count;
+    return command;
+}
+
+static void simulated_refill_end(Broker *broker, Str name, WindowSet set, int64_t lock,
+                                 const Hint *page, size_t count, bool complete, int64_t now_us,
+                                 BrokerDone done, void *context) {
+    Handle *handle = handle_of(broker);
+    Command *command = page_command(handle, name, run_refill_end, page, count, now_us);
+    command->set = set;
+    command->lock = lock;
+    command->complete = complete;
+    command->done.end = done;
+    command->context = context;
+    send_command(handle, command, now_us);
+}
+
+static void run_sweep(Command *command) {
+    size_t added = 0;
+    if (!is_dead(command->handle)) {
+        added = window_sweep(window_of(command), command->hints, command->count, command->now_us);
+    }
+    command->done.sweep(command->context, added, /* failed= */ false);
+}
+
+static void simulated_sweep(Broker *broker, Str queue, WindowSet set, const Hint *page,
+                            size_t count, int64_t now_us, SweepDone done, void *context) {
     (void)set;
-    if (is_dead(handle_of(broker))) return 0;
-    Window *window = &server_queue(handle_of(broker)->server, queue)->window;
-    return window_sweep(window, page, count, now_us);
+    Handle *handle = handle_of(broker);
+    Command *command = page_command(handle, queue, run_sweep, page, count, now_us);
+    command->done.sweep = done;
+    command->context = context;
+    send_command(handle, command, now_us);
 }
 
 static void simulated_wipe(Broker *broker) {
@@ -375,15 +436,6 @@ static void simulated_close(Broker *broker) {
     Handle *handle = handle_of(broker);
     SimulatedBroker *server = handle->server;
     check(handle->under_way == 0);
-    for (size_t i = 0; i < server->queue_count; i++) {
-        for (WindowSet set = WINDOW_READY; set <= WINDOW_DELAYED; set++) {
-            /* nobody will end it: until its lock does, others find it taken */
-            if (server->queues[i].refills[set].owner == handle) {
-                static const Handle nobody;
-                server->queues[i].refills[set].owner = &nobody;
-            }
-        }
-    }
     for (size_t i = 0; i < server->handle_count; i++) {
         if (server->handles[i] == handle) {
             server->handles[i] = server->handles[--server->handle_count];

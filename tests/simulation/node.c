@@ -310,7 +310,7 @@ void node_start(Node *node) {
         node->broker = simulated_broker_open(simulation->server, &broker_io);
     } else {
         Error error;
-        check(broker_open(&node->broker, STR("memory:"), &error) == OK);
+        check(broker_open(&node->broker, STR("memory:"), NULL, &error) == OK);
     }
     node->skew_us = between(simulation, -3000, 3000);
     EngineIo io = {.now_us = engine_now,
