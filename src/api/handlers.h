@@ -30,6 +30,8 @@ void handle_queue_pause(Exchange *exchange);
 void handle_queue_resume(Exchange *exchange);
 /* workers.c */
 void handle_worker_list(Exchange *exchange);
+
+/* nodes.c */
 void handle_node_list(Exchange *exchange);
 /* tokens.c */
 void handle_me(Exchange *exchange);

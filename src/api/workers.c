@@ -1,4 +1,4 @@
-/* Connected workers with what they run; this node. */
+/* Connected workers with what they run: of every node of a cluster, those of others as they were stored last. */
 #include "api/handlers.h"
 
 #include "base/map.h"
@@ -6,6 +6,8 @@
 
 typedef struct Worker {
     SessionView view;
+    Str node;
+    bool remote;         /* of another node: its state is in `info` */
     const Job *jobs[16]; /* the first of those the caller sees */
     size_t shown;
     size_t running;
@@ -14,6 +16,7 @@ typedef struct Worker {
 typedef struct WorkerRead {
     Exchange *exchange;
     Query query;
+    Query sessions; /* of a cluster */
     Page page;
     Worker *workers;
     size_t count;
@@ -28,13 +31,42 @@ static void count_worker(void *context, const SessionView *view) {
 
 static void add_worker(void *context, const SessionView *view) {
     WorkerRead *read = context;
-    if (read->count < read->room) read->workers[read->count++].view = *view;
+    if (read->count == read->room) return;
+    Worker *worker = &read->workers[read->count++];
+    worker->view = *view;
+    worker->node = read->exchange->api->options.node;
 }
 
+/* Of one worker the node that has heard it last comes first. */
 static int compare_workers(const void *a, const void *b) {
     const Worker *left = a;
     const Worker *right = b;
-    return str_compare(left->view.worker, right->view.worker);
+    int order = str_compare(left->view.worker, right->view.worker);
+    if (order != 0) return order;
+    int64_t by_us = right->view.seen_us - left->view.seen_us;
+    return (by_us > 0) - (by_us < 0);
+}
+
+/* One that never beats is known to its node alone. */
+static void add_stored(WorkerRead *read, const SessionRow *row) {
+    if (row->closed_us > 0 || str_eq(row->node, read->exchange->api->options.node)) return;
+    read->workers[read->count++] = (Worker){.view = {.worker = row->worker,
+                                                     .info = row->info,
+                                                     .seen_us = row->seen_us,
+                                                     .opened_us = row->opened_us,
+                                                     .rss_kb = -1},
+                                            .node = row->node,
+                                            .remote = true};
+}
+
+static void keep_newest(WorkerRead *read) {
+    size_t kept = 0;
+    for (size_t i = 0; i < read->count; i++) {
+        const Worker *worker = &read->workers[i];
+        bool again = kept > 0 && str_eq(read->workers[kept - 1].view.worker, worker->view.worker);
+        if (!again) read->workers[kept++] = *worker;
+    }
+    read->count = kept;
 }
 
 static const char *session_state_name(SessionState state) {
@@ -78,6 +110,19 @@ static void write_jobs(JsonWriter *writer, const Worker *worker) {
     json_end_array(writer);
 }
 
+/* What another node has told of it in `info`. */
+static Str state_of(const Worker *worker) {
+    Json root, state = {0};
+    Str info = worker->view.info;
+    bool good = worker->remote && info.len > 0 && json_check(info, &root, NULL) == OK;
+    if (good && root.kind == JSON_OBJECT) state = json_member(root, STR("state"));
+    if (state.text.ptr && state.kind == JSON_STRING) {
+        bool quiet = str_eq(state.text, STR("\"quiet\""));
+        return quiet ? STR("quiet") : STR("terminating");
+    }
+    return str_from(session_state_name(worker->view.state));
+}
+
 /* `info` is JSON that the engine keeps as the worker sent it: checked before it is shown. */
 static void write_info(JsonWriter *writer, Str info) {
     static const char *const names[] = {"hostname", "pid", "labels"};
@@ -93,9 +138,15 @@ static void write_worker(JsonWriter *writer, const Worker *worker) {
     const SessionView *view = &worker->view;
     json_begin_object(writer);
     json_put_string(writer, "id", view->worker);
-    json_put_string(writer, "state", str_from(session_state_name(view->state)));
+    json_put_string(writer, "state", state_of(worker));
+    json_put_string(writer, "node", worker->node);
     write_info(writer, view->info);
-    json_put_int(writer, "connections", (int64_t)view->connections);
+    json_write_key(writer, STR("connections"));
+    if (worker->remote) {
+        json_write_null(writer);
+    } else {
+        json_write_int(writer, (int64_t)view->connections);
+    }
     json_put_int(writer, "running", (int64_t)worker->running);
     write_jobs(writer, worker);
     json_write_key(writer, STR("rss_kb"));
@@ -112,9 +163,14 @@ static void write_worker(JsonWriter *writer, const Worker *worker) {
 static void answer_workers(WorkerRead *read) {
     Exchange *exchange = read->exchange;
     engine_sessions_each(exchange->engine, count_worker, read);
-    read->workers = arena_zero(exchange->arena, read->room + 1, sizeof *read->workers);
+    size_t most = read->room + read->sessions.count + 1;
+    read->workers = arena_zero(exchange->arena, most, sizeof *read->workers);
     engine_sessions_each(exchange->engine, add_worker, read);
+    for (size_t i = 0; i < read->sessions.count; i++) {
+        add_stored(read, &read->sessions.sessions[i]);
+    }
     qsort(read->workers, read->count, sizeof *read->workers, compare_workers);
+    keep_newest(read);
     add_jobs(read);
     size_t begin = (size_t)read->page.position;
     size_t end = begin + read->page.limit;
@@ -133,15 +189,33 @@ static void answer_workers(WorkerRead *read) {
     exchange_json(exchange, 200, &body);
 }
 
-static void on_running(Query *query) {
-    WorkerRead *read = query->context;
-    Arena arena = query->arena; /* `read` goes with the answer, which is made from this memory */
+/* `read` goes with the answer, which is made from the memory of its queries. */
+static void finish(WorkerRead *read, const Query *query) {
+    Arena running = read->query.arena, sessions = read->sessions.arena;
     if (query->outcome != OK) {
         exchange_error(read->exchange, &query->error);
     } else {
         answer_workers(read);
     }
-    arena_done(&arena);
+    arena_done(&running);
+    arena_done(&sessions);
+}
+
+static void on_sessions(Query *query) {
+    finish(query->context, query);
+}
+
+static void on_running(Query *query) {
+    WorkerRead *read = query->context;
+    Engine *engine = read->exchange->engine;
+    if (query->outcome != OK || engine_node_state(engine) == NODE_ALONE) {
+        finish(read, query);
+        return;
+    }
+    read->sessions.kind = QUERY_SESSIONS;
+    read->sessions.done = on_sessions;
+    read->sessions.context = read;
+    engine_read(engine, &read->sessions);
 }
 
 void handle_worker_list(Exchange *exchange) {
@@ -162,26 +236,4 @@ void handle_worker_list(Exchange *exchange) {
     read->query.done = on_running;
     read->query.context = read;
     engine_read(exchange->engine, &read->query);
-}
-
-/* The embedded store has one node: this one. */
-void handle_node_list(Exchange *exchange) {
-    const Api *api = exchange->api;
-    cleanup(buf_done) Buf body;
-    buf_init(&body, ANSWER_MAX);
-    JsonWriter writer = json_writer(&body);
-    json_begin_object(&writer);
-    json_write_key(&writer, STR("items"));
-    json_begin_array(&writer);
-    json_begin_object(&writer);
-    json_put_string(&writer, "name", api->options.node);
-    json_put_string(&writer, "version", str_from(api->options.version));
-    json_put_string(&writer, "state", api->draining ? STR("draining") : STR("running"));
-    put_time(&writer, "started_at", api->started_us);
-    json_put_int(&writer, "clock_offset_ms", 0);
-    json_end_object(&writer);
-    json_end_array(&writer);
-    json_put_raw(&writer, "next", (Str){0});
-    json_end_object(&writer);
-    exchange_json(exchange, 200, &body);
 }

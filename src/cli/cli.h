@@ -97,6 +97,7 @@ ExitCode command_queue_list(Cli *cli);
 ExitCode command_queue_pause(Cli *cli);
 ExitCode command_queue_resume(Cli *cli);
 ExitCode command_workers_list(Cli *cli);
+ExitCode command_nodes(Cli *cli);
 ExitCode command_dead_list(Cli *cli);
 ExitCode command_dead_retry(Cli *cli);
 ExitCode command_dead_discard(Cli *cli);

@@ -142,6 +142,7 @@ const CliCommand cli_commands[] = {
      {{0}},
      false,
      true},
+    {"nodes", NULL, "", "list the nodes", 0, 0, command_nodes, {{0}}, false, true},
     {"dead",
      "list",
      "",

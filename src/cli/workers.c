@@ -3,12 +3,12 @@
 
 ExitCode command_workers_list(Cli *cli) {
     static const Column columns[] = {
-        {"ID", false, true},        {"HOST", false, false},   {"PID", true, true},
-        {"STATE", false, true},     {"RUNNING", true, false}, {"LABELS", false, false},
-        {"LAST BEAT", false, true},
+        {"ID", false, true},    {"HOST", false, false},     {"PID", true, true},
+        {"STATE", false, true}, {"RUNNING", true, false},   {"LABELS", false, false},
+        {"NODE", false, false}, {"LAST BEAT", false, true},
     };
-    static const char *const paths[] = {"id",      "hostname", "pid",         "state",
-                                        "running", "labels",   "last_beat_at"};
+    static const char *const paths[] = {"id",      "hostname", "pid",  "state",
+                                        "running", "labels",   "node", "last_beat_at"};
     cleanup(http_client_cleanup) HttpClient *client = NULL;
     HttpAnswer answer;
     ExitCode code = remote_open(cli, &client);

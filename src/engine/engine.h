@@ -64,6 +64,8 @@ void engine_drain(Engine *engine);
  * is true again when that is done. */
 void engine_leave(Engine *engine);
 NodeState engine_node_state(const Engine *engine);
+/* Its row, as it is or would be; texts as long as the engine. */
+NodeRow engine_node(const Engine *engine);
 /* Called whenever that changes, and once when it has to wait for its name; never from inside a call. */
 void engine_on_node(Engine *engine, void (*changed)(void *context, NodeState state), void *context);
 /* What this node's wall clock is ahead of the store's, for others to see. */

@@ -80,18 +80,23 @@ static Step task_step(Operation *operation, Batch *batch) {
 
 static const OperationKind task_kind = {.name = "node", .step = task_step, .first = true};
 
-static NodeTask *task_new(Engine *engine, NodeAim aim) {
+NodeRow engine_node(const Engine *engine) {
     const EngineOptions *options = &engine->options;
+    return (NodeRow){.name = options->node,
+                     .instance = options->instance,
+                     .version = options->version,
+                     .info = options->node_info,
+                     .started_us = engine->node_started_us,
+                     .seen_us = engine_now_us(engine),
+                     .clock_offset_us = engine->clock_offset_us,
+                     .draining = engine->draining};
+}
+
+static NodeTask *task_new(Engine *engine, NodeAim aim) {
     NodeTask *task = alloc_zero(1, sizeof *task);
     task->engine = engine;
     task->aim = aim;
-    task->row = (NodeRow){.name = options->node,
-                          .instance = options->instance,
-                          .version = options->version,
-                          .info = options->node_info,
-                          .started_us = engine->node_started_us,
-                          .clock_offset_us = engine->clock_offset_us,
-                          .draining = engine->draining};
+    task->row = engine_node(engine);
     return task;
 }
 

@@ -119,7 +119,6 @@ typedef struct Wipe {
 } Wipe;
 
 void queues_wiped(Engine *engine) {
-    broker_wipe(engine->broker);
     sessions_forget_all(engine);
     size_t at = 0;
     EngineQueue *queue;
@@ -136,6 +135,7 @@ static void wipe_done(Operation *operation) {
     Engine *engine = wipe->engine;
     crash_point(WIPE_COMMITTED);
     if (operation->error.err == OK) {
+        broker_wipe(engine->broker);
         queues_wiped(engine);
     }
     crash_point(WIPE_DONE);

@@ -26,6 +26,8 @@ typedef struct CancelNote {
 struct Session {
     SessionRow row; /* strings owned, in `text` */
     char *text;
+    Str plain_info; /* as the worker said it; row.info tells other nodes of its state as well */
+    char *state_info;
     SessionState state, told;
     unsigned connections;
     int64_t rss_kb;
@@ -43,6 +45,18 @@ struct Session {
     void *wake_context;
 };
 
+/* A session that was stored in another state begins anew. In place. */
+static Str without_state(char *text, size_t len) {
+    Str info = {text, len}, prefix = STR("{\"state\":\"");
+    if (!str_starts_with(info, prefix)) return info;
+    const char *end = memchr(text + prefix.len, '"', len - prefix.len);
+    if (!end || end + 1 == text + len) return info;
+    size_t at = (size_t)(end + 1 - text); /* a comma, or the end of the object */
+    if (text[at] == '}') at--;
+    text[at] = '{';
+    return (Str){text + at, len - at};
+}
+
 static Session *session_new(Engine *engine, const SessionRow *row) {
     Session *session = alloc_zero(1, sizeof *session);
     session->row = *row;
@@ -51,7 +65,9 @@ static Session *session_new(Engine *engine, const SessionRow *row) {
     memcpy(session->text, row->worker.ptr, row->worker.len);
     if (row->info.len > 0) memcpy(session->text + row->worker.len, row->info.ptr, row->info.len);
     session->row.worker.ptr = session->text;
-    session->row.info.ptr = row->info.ptr ? session->text + row->worker.len : NULL;
+    if (row->info.ptr)
+        session->row.info = without_state(session->text + row->worker.len, row->info.len);
+    session->plain_info = session->row.info;
     session->row.node = engine->options.node;
     session->rss_kb = -1;
     list_init(&session->cancels);
@@ -82,6 +98,7 @@ static void session_free(Session *session) {
     while ((node = list_pop(&session->cancels))) {
         free(container_of(node, CancelNote, node));
     }
+    free(session->state_info);
     free(session->text);
     free(session);
 }
@@ -143,6 +160,7 @@ Session *engine_session_open(Engine *engine, const SessionInfo *info) {
     }
     if (session->connections == 0) {
         session->state = session->told = SESSION_RUNNING;
+        session->row.info = session->plain_info;
         session->row.quick = info->quick;
         session->row.opened_us = now_us;
     }
@@ -190,16 +208,39 @@ void engine_session_close(Engine *engine, Session *session) {
     }
 }
 
-static bool move_state(Session *session, SessionState state) {
+static Str state_word(SessionState state) {
+    return state == SESSION_TERMINATE ? STR("terminate") : STR("quiet");
+}
+
+/* The state as the first member of what is stored of the worker. */
+static void note_state(Session *session) {
+    Str info = session->plain_info, word = state_word(session->state);
+    bool empty = info.len < 3 || info.ptr[0] != '{';
+    Str rest = empty ? STR("}") : (Str){info.ptr + 1, info.len - 1};
+    cleanup(buf_done) Buf text;
+    buf_init(&text, info.len + 64);
+    buf_format(&text, "{\"state\":\"" STR_FMT "\"%s" STR_FMT, STR_ARG(word), empty ? "" : ",",
+               STR_ARG(rest));
+    free(session->state_info);
+    session->state_info = alloc(text.len + 1);
+    memcpy(session->state_info, text.data, text.len);
+    session->row.info = (Str){session->state_info, text.len};
+}
+
+static bool move_state(Engine *engine, Session *session, SessionState state) {
     if (state <= session->state) return false;
     session->state = state;
+    if (engine->options.cluster) {
+        note_state(session);
+        if (session->row.lease_ms > 0) write_one(engine, session);
+    }
     wake(session);
     return true;
 }
 
 void session_tell_state(Engine *engine, Str worker, SessionState state) {
     Session *session = engine_session_find(engine, worker);
-    if (session) (void)move_state(session, state);
+    if (session) (void)move_state(engine, session, state);
 }
 
 /* ---- a state for the nodes where else the worker is connected ---- */
@@ -217,8 +258,7 @@ static Step state_step(Operation *operation, Batch *batch) {
     control_put(note->engine, batch,
                 &(ControlRow){.kind = CONTROL_STATE,
                               .subject = note->worker,
-                              .detail = note->state == SESSION_TERMINATE ? STR("terminate")
-                                                                         : STR("quiet")});
+                              .detail = state_word(note->state)});
     return STEP_LAST;
 }
 
@@ -231,7 +271,7 @@ static void state_done(Operation *operation) {
 static const OperationKind state_kind = {.name = "state", .step = state_step, .first = true};
 
 void engine_session_set_state(Engine *engine, Session *session, SessionState state) {
-    if (!move_state(session, state) || !engine->options.cluster) return;
+    if (!move_state(engine, session, state) || !engine->options.cluster) return;
     StateNote *note = alloc_zero(1, sizeof *note);
     note->engine = engine;
     note->worker = arena_str(&note->arena, session->row.worker);

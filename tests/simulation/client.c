@@ -251,9 +251,8 @@ static void on_wiped(Operation *operation) {
     simulation_note(wiping->request.simulation, "wiped", operation->error.err == OK, 0);
 }
 
-/* On the only node: others would not hear of it. */
 static void wipe(Simulation *simulation, Node *node) {
-    if (simulation->node_count > 1 || !chance(simulation, 50)) return;
+    if (!chance(simulation, 50)) return;
     model_asked_wipe(simulation->model);
     Wiping *wiping = arena_new(&simulation->arena, Wiping);
     wiping->operation = (Operation){.done = on_wiped, .context = wiping};

@@ -150,11 +150,21 @@ typedef struct Late {
     Query *query;
     void (*done)(Query *query);
     void *context;
+    int64_t sent_us;
 } Late;
+
+/* As the node learns it from its look. */
+static void note_touch(Node *node, const Query *query, int64_t sent_us) {
+    int64_t now_us = node->simulation->now_us;
+    if (query->kind != QUERY_EVERY) return;
+    if (query->outcome == ERR_UNAVAILABLE) node->in_touch = false;
+    if (query->outcome == OK && now_us - sent_us > AWAY_US) node->steady_us = now_us;
+}
 
 static void give_late(void *argument) {
     Late late = *(Late *)argument;
     free(argument);
+    note_touch(late.node, late.query, late.sent_us);
     late.query->done = late.done;
     late.query->context = late.context;
     late.done(late.query);
@@ -173,7 +183,7 @@ static Node *node_of(Store *store) {
 static void front_read(Store *store, Query *query) {
     Node *node = node_of(store);
     Late *late = alloc(sizeof *late);
-    *late = (Late){node, query, query->done, query->context};
+    *late = (Late){node, query, query->done, query->context, node->simulation->now_us};
     query->done = on_read;
     query->context = late;
     bool window = query->kind == QUERY_READY || query->kind == QUERY_DELAYED;
@@ -240,6 +250,26 @@ static bool is_dead(void *context) {
     return node->crashing;
 }
 
+/* ---- the cluster ---- */
+
+static void hang_up_all(void *argument) {
+    const Node *node = argument;
+    workers_hang_up(node);
+}
+
+/* The engine doubts what it was told: as the node that it belongs to, this closes every connection. */
+static void on_doubt(void *context) {
+    Node *node = context;
+    if (!node->crashing) node_later(node, 0, hang_up_all, node);
+}
+
+static void on_node(void *context, NodeState state) {
+    Node *node = context;
+    simulation_note(node->simulation, "node", node->number, state);
+    if (state == NODE_HERE) node->steady_us = node->simulation->now_us;
+    if (state == NODE_TAKEN && !node->crashing) node->crash_planned = true;
+}
+
 /* ---- life ---- */
 
 bool node_is_ready(const Node *node) {
@@ -291,8 +321,16 @@ void node_start(Node *node) {
     EngineOptions options = {.keep_finished_ms = INT64_C(7) * 24 * 3600 * 1000,
                              .keep_dead_ms = INT64_C(180) * 24 * 3600 * 1000,
                              .max_open_bytes = 64 * 1024,
-                             .node = str_from(node->name)};
+                             .node = str_from(node->name),
+                             .cluster = simulation->node_count > 1,
+                             .version = STR("1.0"),
+                             .node_info = STR("{}")};
+    char instance[24];
+    snprintf(instance, sizeof instance, "%u-%u", node->number, node->starts++);
+    if (options.cluster) options.instance = str_from(instance);
     node->engine = engine_new(&node->store, node->broker, &io, &options);
+    engine_on_node(node->engine, on_node, node);
+    engine_on_doubt(node->engine, on_doubt, node);
     node->up_us = node->steady_us = simulation->now_us;
     node->in_touch = true;
     node->frozen_us = 0;

@@ -38,7 +38,7 @@ typedef struct Tally {
 
 struct Node {
     Simulation *simulation;
-    unsigned number;
+    unsigned number, starts;
     char name[8];
     Store *inner; /* the simulated store */
     Store store;  /* in front of it: late answers of reads, small pages */
@@ -165,6 +165,8 @@ void node_later(Node *node, int64_t delay_us, void (*run)(void *), void *argumen
 void workers_begin(Simulation *simulation);
 /* The node is gone, and every connection with it. */
 void workers_disconnect(Node *node);
+/* The node closes every connection. */
+void workers_hang_up(const Node *node);
 /* Whether a worker rightly believes that it holds this job: under this fence, or (other) under any but it. */
 bool workers_hold(const Simulation *simulation, const JobKey *key, int64_t fence, bool other);
 /* The attempt is cancelled: whoever runs it is told, or has given it away. */

@@ -280,6 +280,27 @@ static void wait_for_lock(SimulatedStore *store) {
     if (other == store) begin_again(store);
 }
 
+/* What erases everything has the store for itself: it waits for whoever has begun, and who comes later
+ * waits for it. */
+static bool lock_everything(SimulatedStore *store) {
+    const SimulatedDisk *disk = store->disk;
+    bool wipes = store->batch->wipe;
+    store->waits_for = NULL;
+    for (size_t i = 0; !store->touched && i < disk->stores.count; i++) {
+        SimulatedStore *other = disk_store(disk, i);
+        if (other == store || !other->transaction.open || !other->batch) continue;
+        bool busy = wipes ? other->touched : other->batch->wipe;
+        if (busy) store->waits_for = other;
+    }
+    if (store->waits_for) return false;
+    if (wipes && !store->touched) {
+        transaction_refresh(&store->transaction);
+        transaction_write(&store->transaction, &(Change){.kind = CHANGE_ALL_GONE});
+    }
+    store->touched = true;
+    return true;
+}
+
 static void finish(SimulatedStore *store) {
     store->batch->finish(store->batch);
     simulated_count(store);
@@ -296,9 +317,10 @@ static void at_round(void *argument) {
     if (!store->advanced) {
         store->more = batch->advance(batch);
         store->advanced = true;
-        if (batch->wipe) {
-            transaction_write(&store->transaction, &(Change){.kind = CHANGE_ALL_GONE});
-        }
+    }
+    if (!lock_everything(store)) {
+        wait_for_lock(store);
+        return;
     }
     if (!store->flushed && !simulated_lock_rows(store)) {
         wait_for_lock(store);
@@ -323,7 +345,7 @@ static void at_begin(void *argument) {
     SimulatedStore *store = argument;
     if (stops_at(store, POINT_BEGIN)) return;
     transaction_begin(&store->transaction, store->disk);
-    store->advanced = store->flushed = false;
+    store->advanced = store->flushed = store->touched = false;
     store->batch_number++;
     store->timeline = store->disk->timeline;
     Batch *batch = store->batch;

@@ -125,6 +125,7 @@ struct SimulatedStore {
     bool advanced;    /* this round's step is done, its flush is not */
     bool more;        /* and another round follows */
     bool flushed;     /* the rows are written, asks are left */
+    bool touched;     /* it has read or written anything in this transaction */
     SimulatedStore *waits_for;
 };
 

@@ -31,11 +31,11 @@ bool workers_hold(const Simulation *simulation, const JobKey *key, int64_t fence
     return false;
 }
 
-/* Told it will be, as long as it stays connected to the node that knows: another does not tell it yet. */
+/* Told it will be, as long as it stays connected. */
 void workers_cancelled(const Simulation *simulation, const JobKey *key) {
     for (size_t i = 0; i < simulation->worker_count; i++) {
         const Worker *worker = &simulation->workers[i];
-        bool told = worker->style == QUICK && worker->session && simulation->node_count == 1;
+        bool told = worker->style == QUICK && worker->session;
         for (size_t r = 0; r < SLOTS_MOST; r++) {
             Run *run = &simulation->workers[i].runs[r];
             if (!job_key_eq(&run->key, key)) continue;
@@ -273,6 +273,13 @@ static void hang_up(Worker *worker) {
     }
     forget_connection(worker);
     end_runs_with_lease(worker);
+}
+
+void workers_hang_up(const Node *node) {
+    for (size_t i = 0; i < node->simulation->worker_count; i++) {
+        Worker *worker = &node->simulation->workers[i];
+        if (worker->node == node) hang_up(worker);
+    }
 }
 
 void workers_disconnect(Node *node) {
