@@ -47,7 +47,8 @@ static Op random_op(StoreTest *test, Random *random, int64_t fence) {
     op.job = random_job(test, random, &key, id);
     op.lease.worker = str_from(WORKERS[random_below(random, LENGTH(WORKERS))]);
     if (random_below(random, 3) == 0)
-        op.lease.fence = 1 + (int64_t)random_below(random, (uint64_t)fence + 1);
+        op.lease.fence =
+            test->suite->fence_base + 1 + (int64_t)random_below(random, (uint64_t)fence + 1);
     op.text = STR("some text");
     return op;
 }

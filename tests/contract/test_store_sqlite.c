@@ -51,7 +51,7 @@ static Store *open_sqlite(void *context, const StoreIo *io, bool fresh) {
     return store;
 }
 
-static const StoreSuite suite = {"store sqlite", open_sqlite, NULL, NULL};
+static const StoreSuite suite = {.name = "store sqlite", .open = open_sqlite};
 
 /* ---- against the simulated store ---- */
 
