@@ -10,7 +10,7 @@
 #include "postgres_suite.h"
 #include "simulated_suite.h"
 
-enum { WALKS = 3, WALK_BATCHES = 120 };
+enum { WALKS = 2, WALK_BATCHES = 80 };
 
 static StoreSuite suite;
 

@@ -65,6 +65,10 @@ static Err on_blind(void *context, const PGresult *result, Error *error) {
         TRY(pg_row_read(result, i, 1, set, &batch->arena, &job, error));
         Row *row = map_get(&batch->by_key, job_key_str(&job.key));
         check(row && row->write != WRITE_NONE);
+        if (!blind->start) { /* what it was given need not come back */
+            job.result = row->result;
+            job.outcome = row->hash;
+        }
         batch_hit(batch, row, slot_make(value_int(result, i, 0), table), &job);
         row->write = WRITE_NONE;
     }

@@ -175,15 +175,14 @@ void pg_flush_rows(PgWriter *writer) {
     Batch *batch = writer->batch;
     Row **rows = arena_zero(&batch->arena, batch->row_count + 1, sizeof(Row *));
     size_t count = 0;
+    Groups groups = {0};
     list_each(&batch->flush, node) {
         Row *row = container_of(node, Row, in_flush);
-        bool whole =
-            row->write == WRITE_INSERT || row->write == WRITE_UPDATE || row->write == WRITE_DELETE;
-        if (whole) rows[count++] = row;
+        /* in the order in which they were submitted, which their numbers keep */
+        if (row->write == WRITE_INSERT) sort_out(batch, &groups, row);
+        if (row->write == WRITE_UPDATE || row->write == WRITE_DELETE) rows[count++] = row;
     }
-    if (count == 0) return;
     pg_sort_rows(rows, count);
-    Groups groups = {0};
     for (size_t i = 0; i < count; i++) {
         sort_out(batch, &groups, rows[i]);
     }

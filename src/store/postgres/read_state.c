@@ -11,52 +11,48 @@ enum { PRIORITY_TOP = 9 };
 
 /* ---- hints ---- */
 
-/* The page ends between two scores (or dues), never inside one: then the last is a place to go on from. One
- * more than the limit was asked for, with all that ties with it: where every row belongs to the page and
- * there are as many, more may be behind. */
-static Err add_hints(Query *query, const PGresult *result, bool by_score) {
-    size_t count = (size_t)PQntuples(result);
-    query->hints = arena_zero(&query->arena, count + 1, sizeof(Hint));
-    for (size_t i = 0; i < count; i++) {
-        Hint hint = {.key = value_key(result, (int)i, 0), .due_us = value_int(result, (int)i, 2)};
-        hint.score = order_score(value_int(result, (int)i, 1), hint.due_us);
-        const Hint *last = i > 0 ? &query->hints[i - 1] : NULL;
-        bool same = last && (by_score ? last->score == hint.score : last->due_us == hint.due_us);
-        if (i >= query->limit && !same) {
-            query->more = true;
-            break;
-        }
-        query->hints[query->count++] = hint;
+/* The page ends between two scores (or dues), never inside one: then the last is a place to go on from. */
+static Err on_hints(void *context, const PGresult *result, Error *error) {
+    Query *query = context;
+    (void)error;
+    query->count = (size_t)PQntuples(result);
+    query->hints = arena_zero(&query->arena, query->count + 1, sizeof(Hint));
+    for (size_t i = 0; i < query->count; i++) {
+        Hint *hint = &query->hints[i];
+        hint->key = value_key(result, (int)i, 0);
+        hint->due_us = value_int(result, (int)i, 2);
+        hint->score = order_score(value_int(result, (int)i, 1), hint->due_us);
+        query->more = value_int(result, (int)i, 3) != 0;
     }
-    query->more = query->more || query->count > query->limit;
     return OK;
-}
-
-static Err on_ready(void *context, const PGresult *result, Error *error) {
-    (void)error;
-    return add_hints(context, result, /* by_score= */ true);
-}
-
-static Err on_delayed(void *context, const PGresult *result, Error *error) {
-    (void)error;
-    return add_hints(context, result, /* by_score= */ false);
 }
 
 /* $1 queue, $2 the highest priority that is left, $3 behind which due of it, $4 until, $5 how many */
 static const char READY[] =
-    "SELECT * FROM (SELECT k.key, p::int8, k.due_us FROM generate_series($2::int, 1, -1) AS p,"
-    " LATERAL (SELECT key, due_us FROM takt.live WHERE queue = $1 AND priority = p AND state = 1"
+    "WITH page AS MATERIALIZED (SELECT k.key, p, k.due_us"
+    " FROM generate_series($2::int, 1, -1) AS p, LATERAL (SELECT key, due_us FROM takt.live"
+    " WHERE queue = $1 AND priority = p AND state = 1"
     " AND due_us > CASE WHEN p = $2::int THEN $3 ELSE -1 END AND due_us <= $4"
     " ORDER BY due_us FETCH FIRST $5 ROWS WITH TIES) AS k"
-    " ORDER BY p DESC, k.due_us FETCH FIRST $5 ROWS WITH TIES) AS page ORDER BY p DESC, due_us, "
-    "key";
+    " ORDER BY p DESC, k.due_us FETCH FIRST $5 ROWS WITH TIES),"
+    " behind AS MATERIALIZED (SELECT EXISTS (SELECT 1 FROM generate_series(e.p, 1, -1) AS q, "
+    "LATERAL"
+    " (SELECT 1 FROM takt.live WHERE queue = $1 AND priority = q AND state = 1"
+    " AND due_us > CASE WHEN q = e.p THEN e.due_us ELSE -1 END AND due_us <= $4 LIMIT 1) AS k)"
+    " AS more FROM (SELECT p, due_us FROM page ORDER BY p, due_us DESC LIMIT 1) AS e)"
+    " SELECT key, p::int8, due_us, more::int::int8 FROM page, behind ORDER BY p DESC, due_us, key";
 
 /* $1 queue, $2 behind which due, $3 how many */
 static const char DELAYED[] =
-    "SELECT * FROM (SELECT k.key, p::int8, k.due_us FROM generate_series(9, 1, -1) AS p, LATERAL"
-    " (SELECT key, due_us FROM takt.live WHERE queue = $1 AND priority = p AND state = 1"
-    " AND due_us > $2 ORDER BY due_us FETCH FIRST $3 ROWS WITH TIES) AS k"
-    " ORDER BY k.due_us FETCH FIRST $3 ROWS WITH TIES) AS page ORDER BY due_us, p DESC, key";
+    "WITH page AS MATERIALIZED (SELECT k.key, p, k.due_us"
+    " FROM generate_series(9, 1, -1) AS p, LATERAL (SELECT key, due_us FROM takt.live"
+    " WHERE queue = $1 AND priority = p AND state = 1 AND due_us > $2"
+    " ORDER BY due_us FETCH FIRST $3 ROWS WITH TIES) AS k"
+    " ORDER BY k.due_us FETCH FIRST $3 ROWS WITH TIES),"
+    " behind AS MATERIALIZED (SELECT EXISTS (SELECT 1 FROM generate_series(9, 1, -1) AS q, LATERAL"
+    " (SELECT 1 FROM takt.live WHERE queue = $1 AND priority = q AND state = 1"
+    " AND due_us > (SELECT max(due_us) FROM page) LIMIT 1) AS k) AS more)"
+    " SELECT key, p::int8, due_us, more::int::int8 FROM page, behind ORDER BY due_us, p DESC, key";
 
 static void send_ready(PgConnection *connection, Query *query) {
     int64_t priority = order_priority(query->after);
@@ -71,8 +67,8 @@ static void send_ready(PgConnection *connection, Query *query) {
     params_add_int(&params, priority < 0 ? 0 : priority);
     params_add_int(&params, after_us);
     params_add_int(&params, query->until_us);
-    params_add_int(&params, (int64_t)query->limit + 1);
-    pg_send(connection, READY, &params, on_ready, query);
+    params_add_int(&params, (int64_t)query->limit);
+    pg_send(connection, READY, &params, on_hints, query);
 }
 
 static void send_delayed(PgConnection *connection, Query *query) {
@@ -80,8 +76,8 @@ static void send_delayed(PgConnection *connection, Query *query) {
     params_init(&params);
     params_add_text(&params, query->queue);
     params_add_int(&params, query->after);
-    params_add_int(&params, (int64_t)query->limit + 1);
-    pg_send(connection, DELAYED, &params, on_delayed, query);
+    params_add_int(&params, (int64_t)query->limit);
+    pg_send(connection, DELAYED, &params, on_hints, query);
 }
 
 /* ---- queues ---- */
