@@ -322,7 +322,7 @@ void node_start(Node *node) {
                              .keep_dead_ms = INT64_C(180) * 24 * 3600 * 1000,
                              .max_open_bytes = 64 * 1024,
                              .node = str_from(node->name),
-                             .cluster = simulation->node_count > 1,
+                             .cluster = simulation->server != NULL,
                              .version = STR("1.0"),
                              .node_info = STR("{}")};
     char instance[24];

@@ -14,6 +14,7 @@
 #include "simulation/trouble.h"
 
 typedef struct Model Model;
+typedef struct Cluster Cluster;
 typedef struct Worker Worker;
 typedef struct Node Node;
 
@@ -96,6 +97,7 @@ struct Simulation {
     size_t open_requests; /* asked of an engine and not answered yet */
 
     Model *model;
+    Cluster *cluster;
     Worker *workers;
     size_t worker_count;
     List fetches; /* open ones, those of vanished workers included */

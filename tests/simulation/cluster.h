@@ -1,0 +1,13 @@
+/* Inside the simulation: what nodes are to hear of each other (cluster.c). */
+#pragma once
+
+#include "simulation/simulation.h"
+
+/* Lives as long as the history. */
+Cluster *cluster_new(Simulation *simulation);
+/* Somebody waits at this node for the end of some job. */
+void cluster_wait(Cluster *cluster, Node *node);
+/* Somebody revokes a token there. */
+void cluster_revoke(Cluster *cluster, const Node *node);
+/* Now and then: whoever is well has heard of what was done elsewhere. */
+void cluster_check(const Cluster *cluster);
