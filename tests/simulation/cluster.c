@@ -58,6 +58,10 @@ static bool must_know(const Node *node, int64_t at_us, int64_t look_us) {
     return since_us + heard_after_us(simulation, look_us) < simulation->now_us;
 }
 
+bool cluster_must_know(const Node *node, int64_t at_us) {
+    return must_know(node, at_us, US_PER_S);
+}
+
 /* ---- waiting for a job's end ---- */
 
 static void on_fired(Watch *watch) {

@@ -9,5 +9,7 @@ Cluster *cluster_new(Simulation *simulation);
 void cluster_wait(Cluster *cluster, Node *node);
 /* Somebody revokes a token there. */
 void cluster_revoke(Cluster *cluster, const Node *node);
+/* It has had the time to hear of what happened at another node then, and nothing was in the way. */
+bool cluster_must_know(const Node *node, int64_t at_us);
 /* Now and then: whoever is well has heard of what was done elsewhere. */
 void cluster_check(const Cluster *cluster);

@@ -5,6 +5,7 @@
 #include "simulation/worker.h"
 
 #include "base/time.h"
+#include "simulation/cluster.h"
 #include "simulation/store_simulated_state.h"
 
 /* ---- leases ---- */
@@ -40,6 +41,7 @@ void workers_cancelled(const Simulation *simulation, const JobKey *key) {
             Run *run = &simulation->workers[i].runs[r];
             if (!job_key_eq(&run->key, key)) continue;
             run->cancelled = told;
+            run->cancelled_us = run->active && !run->lapsed ? simulation->now_us : 0;
             run->lapsed = run->lapsed || !told;
         }
     }
@@ -57,6 +59,7 @@ void workers_fail_over(const Simulation *simulation) {
         for (size_t r = 0; r < SLOTS_MOST; r++) {
             Run *run = &simulation->workers[i].runs[r];
             run->lapsed = true;
+            run->cancelled_us = 0;
         }
     }
 }
@@ -65,7 +68,9 @@ void workers_lapse(const Simulation *simulation, const JobKey *key) {
     for (size_t i = 0; i < simulation->worker_count; i++) {
         for (size_t r = 0; r < SLOTS_MOST; r++) {
             Run *run = &simulation->workers[i].runs[r];
-            if (job_key_eq(&run->key, key)) run->lapsed = true;
+            if (!job_key_eq(&run->key, key)) continue;
+            run->lapsed = true;
+            run->cancelled_us = 0;
         }
     }
 }
@@ -82,10 +87,11 @@ static int64_t lease_of_us(const Worker *worker) {
 }
 
 /* A beat was answered; the lease counts from when it was sent. */
-static void renew(Worker *worker) {
+static void renew(Worker *worker, int64_t sent_us) {
     worker_note_lapses(worker);
     if (worker->lease_us <= worker->simulation->now_us) worker->lapses++;
-    worker->lease_us = worker->sent_us + lease_of_us(worker);
+    int64_t until_us = sent_us + lease_of_us(worker);
+    if (until_us > worker->lease_us) worker->lease_us = until_us;
 }
 
 /* ---- fetching ---- */
@@ -293,6 +299,32 @@ void workers_disconnect(Node *node) {
     }
 }
 
+/* What a node answers once the store knows of the session: HELLO, or a beat after a silence. */
+typedef struct SyncCall {
+    SessionSync sync;
+    Worker *worker;
+    unsigned generation, connection;
+    int64_t sent_us;
+} SyncCall;
+
+static void on_synced(SessionSync *sync, const Error *error) {
+    const SyncCall *call = sync->context;
+    Worker *worker = call->worker;
+    bool same = call->generation == worker->generation && call->connection == worker->connection;
+    if (same && !error) worker->synced_us = call->sent_us;
+}
+
+/* true: the answer comes later. */
+static bool waits_for_store(Worker *worker) {
+    SyncCall *call = arena_new(&worker->simulation->arena, SyncCall);
+    *call = (SyncCall){.sync = {.done = on_synced, .context = call},
+                       .worker = worker,
+                       .generation = worker->generation,
+                       .connection = worker->connection,
+                       .sent_us = worker->sent_us};
+    return engine_session_sync(worker->node->engine, worker->session, &call->sync);
+}
+
 static void connect_worker(Worker *worker, Node *node) {
     SessionInfo info = {.worker = worker->wid, .info = STR("{}"), .quick = worker->style == QUICK};
     worker->node = node;
@@ -300,27 +332,17 @@ static void connect_worker(Worker *worker, Node *node) {
     worker->connection++;
     worker->fetch = NULL;
     worker->kept = false;
-    worker->sent_us = worker->simulation->now_us;
-    /* the only node knows of it; others only when it is in the store */
-    worker->confirmed = worker->simulation->node_count == 1;
-    if (worker->confirmed && worker_beats(worker)) renew(worker);
+    worker->sent_us = worker->connected_us = worker->simulation->now_us;
+    worker->synced_us = 0;
+    worker->confirmed = !waits_for_store(worker);
+    if (worker->confirmed && worker_beats(worker)) renew(worker, worker->sent_us);
 }
 
-static bool is_stored(const Worker *worker) {
-    const Table *sessions = &worker->simulation->disk->committed.sessions;
-    for (size_t i = 0; i < sessions->count; i++) {
-        const SessionRow *row = &((const SessionRow *)sessions->rows)[i];
-        if (str_eq(row->worker, worker->wid) && str_eq(row->node, str_from(worker->node->name))) {
-            return row->closed_us == 0 && row->seen_us + 10 * US_PER_MS >= worker->sent_us;
-        }
-    }
-    return false;
-}
-
-static void confirm(Worker *worker) {
-    if (worker->confirmed || !worker_beats(worker) || !is_stored(worker)) return;
+static void read_answer(Worker *worker) {
+    if (worker->synced_us == 0) return;
     worker->confirmed = true;
-    renew(worker);
+    if (worker_beats(worker)) renew(worker, worker->synced_us);
+    worker->synced_us = 0;
 }
 
 static void beat(Worker *worker) {
@@ -336,10 +358,7 @@ static void beat(Worker *worker) {
         worker->lease_us = worker->sent_us + lease_of_us(worker);
     } else if (!trouble(simulation, TROUBLE_BEAT_LOST, 50)) {
         worker->sent_us = simulation->now_us;
-        /* once it has lapsed another node may be about to give its jobs away */
-        bool lapsed = worker->lease_us <= simulation->now_us;
-        if (lapsed && simulation->node_count > 1) worker->confirmed = false;
-        if (worker->confirmed) renew(worker);
+        if (!waits_for_store(worker) && worker->confirmed) renew(worker, worker->sent_us);
     }
 }
 
@@ -384,6 +403,22 @@ static void obey_cancels(Worker *worker) {
         JobKey key = job_key_from_id(ids[i]);
         for (size_t r = 0; r < worker->slots; r++) {
             if (job_key_eq(&worker->runs[r].key, &key)) worker->runs[r].active = false;
+        }
+    }
+}
+
+/* A11: it hears of a cancel within a second, at whichever node that was, and also when it was away
+ * meanwhile. */
+static void check_told(const Worker *worker) {
+    Simulation *simulation = worker->simulation;
+    for (size_t r = 0; r < worker->slots; r++) {
+        const Run *run = &worker->runs[r];
+        if (!run->active || run->cancelled_us == 0) continue;
+        int64_t since_us = run->cancelled_us;
+        if (since_us < worker->connected_us) since_us = worker->connected_us;
+        if (cluster_must_know(worker->node, since_us)) {
+            simulation_fail(simulation, "worker %u was not told that fence %lld is cancelled",
+                            worker->number, (long long)run->fence);
         }
     }
 }
@@ -484,9 +519,10 @@ static void act(void *argument) {
         if (node) connect_worker(worker, node);
     }
     if (!worker->node || !node_is_ready(worker->node)) return;
-    confirm(worker);
+    read_answer(worker);
     beat(worker);
     if (worker->style == QUICK) obey_cancels(worker);
+    if (worker->style == QUICK) check_told(worker);
     go_on_running(worker);
     keep(worker);
     fetch(worker);

@@ -12,6 +12,7 @@ typedef struct Run {
     bool active;
     bool lapsed;    /* the lease was over once: what the worker does from then on it does wrongly */
     bool cancelled; /* it is to be told */
+    int64_t cancelled_us; /* since then, whether it holds the job or not; 0: it is not cancelled */
     JobKey key;
     int64_t fence;
     int64_t deadline_us;
@@ -30,8 +31,10 @@ struct Worker {
     Node *node;       /* the one it is connected to; NULL: none */
     Session *session; /* on that node */
     unsigned connection;
-    bool
-        confirmed; /* the session is in the store: until then another node may give its jobs away */
+    bool confirmed;       /* the node has said that the store knows the session */
+    int64_t connected_us; /* since then */
+    int64_t
+        synced_us; /* what was sent then has been answered, once the store knew of it; 0: nothing new */
     bool kept;     /* it has named what it holds on this connection */
     bool has_beaten;
     int64_t lease_us; /* until when, as the worker knows; for those that beat */
