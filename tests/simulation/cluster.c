@@ -62,6 +62,10 @@ bool cluster_must_know(const Node *node, int64_t at_us) {
     return must_know(node, at_us, US_PER_S);
 }
 
+bool cluster_must_know_after(const Node *node, int64_t at_us, int64_t most_us) {
+    return must_know(node, at_us, US_PER_S + most_us);
+}
+
 /* ---- waiting for a job's end ---- */
 
 static void on_fired(Watch *watch) {

@@ -188,6 +188,8 @@ static void front_read(Store *store, Query *query) {
     query->context = late;
     bool window = query->kind == QUERY_READY || query->kind == QUERY_DELAYED;
     if (window && node->simulation->page > 0) query->limit = node->simulation->page;
+    if (query->kind == QUERY_EVERY && node->simulation->page > 0)
+        query->limit = node->simulation->page;
     node->inner->kind->read(node->inner, query);
 }
 

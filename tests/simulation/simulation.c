@@ -146,6 +146,7 @@ static void watch(void *argument) {
     Simulation *simulation = argument;
     model_watch(simulation->model);
     cluster_check(simulation->cluster);
+    workers_check_held(simulation);
     simulation_after(simulation, WATCH_EVERY_US, watch, simulation);
 }
 

@@ -179,6 +179,8 @@ void workers_lapse(const Simulation *simulation, const JobKey *key);
 void workers_fail_over(const Simulation *simulation);
 /* Every worker vanishes at once. */
 void workers_vanish(Simulation *simulation);
+/* What runs at a worker that is connected it has. */
+void workers_check_held(const Simulation *simulation);
 /* A fetch of this queue has been open since `since_us` on a node that has been steady since `steady_us`. */
 bool workers_wait_for(const Simulation *simulation, Str queue, int64_t since_us, int64_t steady_us);
 

@@ -129,7 +129,10 @@ static void on_fetch_learned(void *argument) {
         return;
     }
     worker->fetch = NULL;
-    if (call->request.answer != ANSWERED) return;
+    if (call->request.answer != ANSWERED) {
+        worker->kept = false; /* there may have been jobs in it */
+        return;
+    }
     for (size_t i = 0; i < call->count; i++) {
         Run *run = free_slot(worker);
         check(run);
@@ -189,12 +192,13 @@ static void fetch(Worker *worker) {
     for (size_t i = 0; i < worker->queue_count; i++) {
         call->queues[i] = worker->queues[i];
     }
+    int64_t most_ms = worker->style == QUICK ? 10000 : 40000;
     call->fetch = (Fetch){.queues = call->queues,
                           .queue_count = worker->queue_count,
                           .max = wanted,
                           .worker = worker->wid,
                           .until_us = engine_now_us(worker->node->engine) +
-                                      between(simulation, 0, 40000) * US_PER_MS,
+                                      between(simulation, 0, most_ms) * US_PER_MS,
                           .grace_ms = worker->style == QUICK ? GRACE_MS : 0,
                           .max_bytes = chance(simulation, 100) ? 1 : 0,
                           .done = on_fetched,
@@ -367,12 +371,14 @@ static void beat(Worker *worker) {
 typedef struct Keeping {
     Request request;
     KeepRequest keep;
+    Worker *worker;
     int64_t held[SLOTS_MOST];
 } Keeping;
 
 static void on_kept(Operation *operation) {
     Keeping *keeping = operation->context;
-    (void)request_end(&keeping->request, &operation->error);
+    if (request_end(&keeping->request, &operation->error) != ANSWERED)
+        keeping->worker->kept = false;
     simulation_note(keeping->request.simulation, "kept", keeping->keep.held_count,
                     keeping->keep.lost);
 }
@@ -388,6 +394,7 @@ static void keep(Worker *worker) {
         if (run->active) keeping->held[keeping->keep.held_count++] = run->fence;
     }
     keeping->keep.operation = (Operation){.done = on_kept, .context = keeping};
+    keeping->worker = worker;
     keeping->keep.worker = worker->wid;
     keeping->keep.held = keeping->held;
     request_begin(simulation, &keeping->request, worker->node);
@@ -501,6 +508,8 @@ static void go_on_running(Worker *worker) {
         if (!run->active) continue;
         if (run->lapsed && chance(simulation, 300)) {
             run->active = false; /* it stops by itself, as it should */
+            worker->kept = false;
+            worker->dropped_us = simulation->now_us;
         } else if (simulation->faulty && chance(simulation, 40)) {
             run_touch(worker, run);
         }

@@ -36,6 +36,8 @@ struct Worker {
     int64_t
         synced_us; /* what was sent then has been answered, once the store knew of it; 0: nothing new */
     bool kept;     /* it has named what it holds on this connection */
+    int64_t dropped_us;  /* when it last gave up a job without a word */
+    int64_t reported_us; /* when it last began to say what became of one */
     bool has_beaten;
     int64_t lease_us; /* until when, as the worker knows; for those that beat */
     int64_t sent_us;  /* when it sent the last beat that was answered */
