@@ -156,7 +156,7 @@ typedef struct Late {
 /* As the node learns it from its look. */
 static void note_touch(Node *node, const Query *query, int64_t sent_us) {
     int64_t now_us = node->simulation->now_us;
-    if (query->kind != QUERY_EVERY) return;
+    if (query->kind != QUERY_EVERY || !engine_ready(node->engine)) return;
     if (query->outcome == ERR_UNAVAILABLE) node->in_touch = false;
     if (query->outcome == OK && now_us - sent_us > AWAY_US) node->steady_us = now_us;
 }

@@ -420,7 +420,8 @@ static void check_told(const Worker *worker) {
     Simulation *simulation = worker->simulation;
     for (size_t r = 0; r < worker->slots; r++) {
         const Run *run = &worker->runs[r];
-        if (!run->active || run->cancelled_us == 0) continue;
+        bool late = run->cancelled_us + 100 * US_PER_S < worker->connected_us; /* forgotten */
+        if (!run->active || run->cancelled_us == 0 || late) continue;
         int64_t since_us = run->cancelled_us;
         if (since_us < worker->connected_us) since_us = worker->connected_us;
         if (cluster_must_know(worker->node, since_us)) {
@@ -506,7 +507,8 @@ static void go_on_running(Worker *worker) {
     for (size_t r = 0; r < worker->slots; r++) {
         Run *run = &worker->runs[r];
         if (!run->active) continue;
-        if (run->lapsed && chance(simulation, 300)) {
+        bool told = run->cancelled_us == 0; /* else that is to be told */
+        if (run->lapsed && told && chance(simulation, 300)) {
             run->active = false; /* it stops by itself, as it should */
             worker->kept = false;
             worker->dropped_us = simulation->now_us;
@@ -531,7 +533,7 @@ static void act(void *argument) {
     read_answer(worker);
     beat(worker);
     if (worker->style == QUICK) obey_cancels(worker);
-    if (worker->style == QUICK) check_told(worker);
+    if (worker->style == QUICK && simulation->server) check_told(worker);
     go_on_running(worker);
     keep(worker);
     fetch(worker);
