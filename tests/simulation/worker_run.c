@@ -136,19 +136,21 @@ static bool has_run(const Worker *worker, int64_t fence) {
     return false;
 }
 
-/* until the next fetch names what is held */
-#define NAMED_MOST_US (12 * US_PER_S)
+/* until a fetch that names what is held, after one that waited */
+#define NAMED_MOST_US (25 * US_PER_S)
 #define REPORTED_MOST_US (15 * US_PER_S)
 
 void workers_check_held(const Simulation *simulation) {
     const State *state = &simulation->disk->committed;
     for (size_t i = 0; i < simulation->worker_count; i++) {
         const Worker *worker = &simulation->workers[i];
-        bool names = worker->style == QUICK && worker->node && worker->frozen_us == 0;
+        bool names = worker->style == QUICK && worker->fetch_node && worker->frozen_us == 0;
         if (!names) continue;
-        int64_t since_us = worker->connected_us;
+        int64_t since_us = worker->linked_us;
+        if (since_us < worker->connected_us) since_us = worker->connected_us;
         if (since_us < worker->dropped_us) since_us = worker->dropped_us;
-        if (!cluster_must_know_after(worker->node, since_us, NAMED_MOST_US)) continue;
+        if (!worker->node) continue;
+        if (!cluster_must_know_after(worker->fetch_node, since_us, NAMED_MOST_US)) continue;
         if (worker->reported_us + REPORTED_MOST_US > simulation->now_us) continue;
         for (size_t at = 0; at < state->entries.count; at++) {
             const Job *job = &state_entry(state, at)->job;
