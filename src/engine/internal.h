@@ -162,6 +162,8 @@ void control_looked(Engine *engine, const Query *query);
 /* In a batch, over each row that has changed: what the other nodes are to hear of. */
 void control_row(const Engine *engine, Batch *batch, const Row *row);
 void control_put(const Engine *engine, Batch *batch, const ControlRow *control);
+/* A running job of this worker was cancelled: it is told now, or when it comes here. */
+void control_note_cancel(Engine *engine, Str worker, Str id, int64_t at_us);
 /* The ids of this worker's jobs that were cancelled lately, wherever that was. */
 void control_tell_cancels(Engine *engine, Str worker);
 /* The worker is given this job anew. */

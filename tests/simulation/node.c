@@ -156,7 +156,7 @@ typedef struct Late {
 /* As the node learns it from its look. */
 static void note_touch(Node *node, const Query *query, int64_t sent_us) {
     int64_t now_us = node->simulation->now_us;
-    if (query->kind != QUERY_EVERY) return;
+    if (query->kind != QUERY_EVERY || !engine_ready(node->engine)) return;
     if (query->outcome == ERR_UNAVAILABLE) node->in_touch = false;
     if (query->outcome == OK && now_us - sent_us > AWAY_US) node->steady_us = now_us;
 }
@@ -188,6 +188,8 @@ static void front_read(Store *store, Query *query) {
     query->context = late;
     bool window = query->kind == QUERY_READY || query->kind == QUERY_DELAYED;
     if (window && node->simulation->page > 0) query->limit = node->simulation->page;
+    if (query->kind == QUERY_EVERY && node->simulation->page > 0)
+        query->limit = node->simulation->page;
     node->inner->kind->read(node->inner, query);
 }
 
@@ -322,7 +324,7 @@ void node_start(Node *node) {
                              .keep_dead_ms = INT64_C(180) * 24 * 3600 * 1000,
                              .max_open_bytes = 64 * 1024,
                              .node = str_from(node->name),
-                             .cluster = simulation->node_count > 1,
+                             .cluster = simulation->server != NULL,
                              .version = STR("1.0"),
                              .node_info = STR("{}")};
     char instance[24];

@@ -14,6 +14,7 @@
 #include "simulation/trouble.h"
 
 typedef struct Model Model;
+typedef struct Cluster Cluster;
 typedef struct Worker Worker;
 typedef struct Node Node;
 
@@ -96,6 +97,7 @@ struct Simulation {
     size_t open_requests; /* asked of an engine and not answered yet */
 
     Model *model;
+    Cluster *cluster;
     Worker *workers;
     size_t worker_count;
     List fetches; /* open ones, those of vanished workers included */
@@ -177,6 +179,8 @@ void workers_lapse(const Simulation *simulation, const JobKey *key);
 void workers_fail_over(const Simulation *simulation);
 /* Every worker vanishes at once. */
 void workers_vanish(Simulation *simulation);
+/* What runs at a worker that is connected it has. */
+void workers_check_held(const Simulation *simulation);
 /* A fetch of this queue has been open since `since_us` on a node that has been steady since `steady_us`. */
 bool workers_wait_for(const Simulation *simulation, Str queue, int64_t since_us, int64_t steady_us);
 
