@@ -126,7 +126,7 @@ static void fetch_take(FetchState *state) {
         if (want == 0) break;
         /* a later queue must not go before one of which nobody knows yet */
         if (!queue->known && state->taken_count == 0) break;
-        if (!queue->paused && !engine->draining && broker_ready(engine->broker, queue->name) > 0) {
+        if (!queue->paused && may_claim(engine) && broker_ready(engine->broker, queue->name) > 0) {
             state->answered = state->returned = false;
             broker_take(engine->broker, queue->name, want, engine_now_us(engine), on_taken, state);
             if (!state->answered) {
@@ -157,7 +157,7 @@ void engine_fetch(Engine *engine, Fetch *fetch) {
     for (size_t i = 0; i < count; i++) {
         EngineQueue *queue = state->slots[i].queue;
         bool ready = !queue->paused && broker_ready(engine->broker, queue->name) > 0;
-        if (ready && !engine->draining) {
+        if (ready && may_claim(engine)) {
             fetch_unpark(state);
             fetch_take(state);
             return;
@@ -183,7 +183,7 @@ void dispatch_queue(EngineQueue *queue) {
         store_dispatch(queue);
         return;
     }
-    while (!queue->paused && !engine->draining && !list_is_empty(&queue->waiting) &&
+    while (!queue->paused && may_claim(engine) && !list_is_empty(&queue->waiting) &&
            broker_ready(engine->broker, queue->name) > 0) {
         FetchSlot *slot = container_of(list_first(&queue->waiting), FetchSlot, node);
         FetchState *state = slot->state;

@@ -85,6 +85,20 @@ Err store_migrate(Str url, bool check_only, Buf *report, Error *error) {
     return OK;
 }
 
+Str store_secret(Store *store) {
+    return store->kind->secret ? store->kind->secret(store) : (Str){0};
+}
+
+Err store_read_secret(Str url, Buf *ret, Error *error) {
+    Str location = url;
+    const StoreKind *kind = kind_of(str_split(&location, ':'));
+    if (!kind || location.len == 0) return invalid(error);
+    if (kind->read_secret) return kind->read_secret(location, ret, error);
+    return error_set(error, ERR_INVALID,
+                     "a store of this kind keeps no signing key: it is in the "
+                     "data directory");
+}
+
 void store_close(Store *store) {
     if (store) store->kind->close(store);
 }

@@ -369,12 +369,14 @@ static Err on_greeting(void *context, const PGresult *result, Error *error) {
 static Err on_store_id(void *context, const PGresult *result, Error *error) {
     PgConnection *connection = context;
     PgTruth *truth = connection->options.truth;
-    const char *id = PQntuples(result) == 1 ? PQgetvalue(result, 0, 0) : "";
+    bool found = PQntuples(result) == 1;
+    const char *id = found ? PQgetvalue(result, 0, 0) : "";
     if (truth->store_id[0] && strcmp(truth->store_id, id) != 0) {
         return error_code(error, ERR_UNAVAILABLE, "store-unavailable",
                           "another store is there than before");
     }
     snprintf(truth->store_id, sizeof truth->store_id, "%s", id);
+    snprintf(truth->secret, sizeof truth->secret, "%s", found ? PQgetvalue(result, 0, 1) : "");
     return OK;
 }
 
@@ -406,8 +408,10 @@ static void greet(PgConnection *connection) {
     if (connection->options.migrates) {
         pg_send(connection, pg_schema_migration(), NULL, pg_ignore, NULL);
     }
-    pg_send(connection, "SELECT value FROM takt.meta WHERE name = 'store_id'", NULL, on_store_id,
-            connection);
+    pg_send(connection,
+            "SELECT i.value, s.value FROM takt.meta AS i, takt.meta AS s WHERE i.name = 'store_id'"
+            " AND s.name = 'signing_key'",
+            NULL, on_store_id, connection);
     pg_sync(connection, CONNECT_MOST_US, greeted, connection);
 }
 

@@ -15,7 +15,8 @@ typedef struct PgConnection PgConnection;
  * timeline; one in a lower timeline than was seen before lacks what went to the other. */
 typedef struct PgTruth {
     int64_t timeline;  /* the highest seen; 0 = none yet */
-    char store_id[64]; /* "" = none yet */
+    char store_id[64]; /* "" = none yet; likewise the next */
+    char secret[128];  /* what all nodes share */
 } PgTruth;
 
 /* A statement's result. An error fails the group. */

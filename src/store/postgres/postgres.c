@@ -124,6 +124,17 @@ static Err postgres_migrate(Str location, bool check_only, Buf *report, Error *e
     return pg_schema_migrate(str_from(url), check_only, report, error);
 }
 
+static Str postgres_secret(Store *store) {
+    const char *secret = self(store)->truth.secret;
+    return secret[0] ? str_from(secret) : (Str){0};
+}
+
+static Err postgres_read_secret(Str location, Buf *ret, Error *error) {
+    char *url cleanup(free_pointer) = url_of(location);
+    TRY(check_url(url, error));
+    return pg_read_secret(str_from(url), ret, error);
+}
+
 static void postgres_close(Store *store) {
     PostgresStore *postgres = self(store);
     if (postgres->reads) pg_reader_done(&postgres->reader);
@@ -135,7 +146,8 @@ static void postgres_close(Store *store) {
 #define KIND(name)                                                                                 \
     {                                                                                              \
         .scheme = (name), .open = postgres_open, .run = postgres_run, .read = postgres_read,       \
-        .health = postgres_health, .migrate = postgres_migrate, .close = postgres_close,           \
+        .health = postgres_health, .migrate = postgres_migrate, .secret = postgres_secret,         \
+        .read_secret = postgres_read_secret, .close = postgres_close,                              \
     }
 
 const StoreKind store_kind_postgres = KIND("postgres");

@@ -30,6 +30,11 @@ static void on_end(void *context, const PgEnd *end) {
     PgReader *reader = context;
     Error error = end->error;
     if (end->outcome == PG_DONE) {
+        const StoreIo *io = reader->io;
+        int64_t took_us = loop_now_us(io->loop) - reader->asked_us;
+        if (reader->query->store_us > 0 && io->clock) {
+            io->clock(io->context, reader->query->store_us, took_us);
+        }
         answered(reader, OK, NULL);
         return;
     }
@@ -71,6 +76,7 @@ static void begin(PgReader *reader, Query *query) {
     reader->query = query;
     query->now_us = reader->io->now_us(reader->io->context);
     query->count = 0;
+    reader->asked_us = loop_now_us(reader->io->loop);
     Error error;
     if (send_query(reader, query, &error) == OK) {
         pg_sync(reader->connection, READ_MOST_US, on_end, reader);

@@ -10,6 +10,7 @@ typedef struct PgReader {
     PgConnection *connection;
     List waiting; /* ReadTask */
     Query *query; /* under way */
+    int64_t asked_us;
 } PgReader;
 
 void pg_reader_init(PgReader *reader, const StoreIo *io, const char *url, PgTruth *truth);

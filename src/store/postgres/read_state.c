@@ -223,6 +223,7 @@ static Err on_next(void *context, const PGresult *result, Error *error) {
     query->next_dead_us = value_int(result, 0, 3);
     query->oldest_seen_us = value_int(result, 0, 4);
     query->timeline = value_int(result, 0, 5);
+    query->store_us = value_int(result, 0, 6);
     return OK;
 }
 
@@ -235,7 +236,8 @@ static void send_next(PgConnection *connection, Query *query) {
         " (SELECT finished_us FROM takt.done ORDER BY finished_us LIMIT 1),"
         " (SELECT finished_us FROM takt.dead ORDER BY finished_us LIMIT 1),"
         " (SELECT min(seen_us) FROM takt.session),"
-        " ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int8",
+        " ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int8,"
+        " (extract(epoch FROM clock_timestamp()) * 1000000)::int8",
         NULL, on_next, query);
     pg_send(connection, "SELECT name FROM takt.queue WHERE paused = 1 ORDER BY name", NULL,
             on_names, query);

@@ -24,6 +24,8 @@ static const char *const STEPS[] = {
     "CREATE SCHEMA takt;"
     "CREATE TABLE takt.meta (name text PRIMARY KEY, value text NOT NULL);"
     "INSERT INTO takt.meta VALUES ('schema', '0'), ('store_id', gen_random_uuid()::text),"
+    " ('signing_key', encode(sha256((gen_random_uuid()::text || gen_random_uuid()::text"
+    " || gen_random_uuid()::text)::bytea), 'hex')),"
     " ('frontier', ((extract(epoch FROM clock_timestamp()) * 1000000)::int8)::text);"
     "CREATE SEQUENCE takt.slot; CREATE SEQUENCE takt.fence;"
     "CREATE FUNCTION takt.next_fence() RETURNS int8 LANGUAGE sql VOLATILE AS"
@@ -217,18 +219,35 @@ static Err run(PGconn *conn, const char *sql, Error *error) {
     return err;
 }
 
-Err pg_schema_migrate(Str url, bool check_only, Buf *report, Error *error) {
+static PGconn *connect_blocking(Str url, Error *error) {
     char *text cleanup(free_pointer) = alloc_zero(url.len + 1, 1);
     memcpy(text, url.ptr, url.len);
     PGconn *conn = PQconnectdb(text);
-    if (PQstatus(conn) != CONNECTION_OK) {
-        Str rest = str_from(PQerrorMessage(conn));
-        Str line = str_trim(str_split(&rest, '\n'));
-        error_code(error, ERR_UNAVAILABLE, "store-unavailable",
-                   "PostgreSQL can't be reached: " STR_FMT, STR_ARG(line));
-        PQfinish(conn);
-        return ERR_UNAVAILABLE;
-    }
+    if (PQstatus(conn) == CONNECTION_OK) return conn;
+    Str rest = str_from(PQerrorMessage(conn));
+    Str line = str_trim(str_split(&rest, '\n'));
+    error_code(error, ERR_UNAVAILABLE, "store-unavailable", "PostgreSQL can't be reached: " STR_FMT,
+               STR_ARG(line));
+    PQfinish(conn);
+    return NULL;
+}
+
+Err pg_read_secret(Str url, Buf *ret, Error *error) {
+    PGconn *conn = connect_blocking(url, error);
+    if (!conn) return ERR_UNAVAILABLE;
+    PGresult *result = PQexec(conn, "SELECT value FROM takt.meta WHERE name = 'signing_key'");
+    bool found = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1;
+    if (found) buf_add(ret, str_from(PQgetvalue(result, 0, 0)));
+    PQclear(result);
+    PQfinish(conn);
+    if (found) return OK;
+    return error_set(error, ERR_NOT_FOUND,
+                     "this database holds no Takt yet: start a node on it, or run takt migrate");
+}
+
+Err pg_schema_migrate(Str url, bool check_only, Buf *report, Error *error) {
+    PGconn *conn = connect_blocking(url, error);
+    if (!conn) return ERR_UNAVAILABLE;
     PQsetNoticeReceiver(conn, on_notice, report);
     char *sql cleanup(free_pointer) = make_migration(check_only);
     Err err = run(conn, sql, error);

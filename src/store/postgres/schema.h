@@ -13,5 +13,6 @@ const char *pg_schema_migration(void);
  * ERR_CONFLICT. */
 bool pg_schema_is_refused(const char *state, Error *error);
 
-/* StoreKind.migrate: blocking. */
+/* StoreKind.read_secret and .migrate: blocking. */
+Err pg_read_secret(Str url, Buf *ret, Error *error);
 Err pg_schema_migrate(Str url, bool check_only, Buf *report, Error *error);
