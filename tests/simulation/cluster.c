@@ -167,6 +167,11 @@ static void check_nodes(const Cluster *cluster) {
     }
 }
 
+void cluster_check_taken(const Node *node) {
+    if (must_know(node, 0, 2 * US_PER_S))
+        simulation_fail(node->simulation, "node %u lost its name though it was well", node->number);
+}
+
 void cluster_check(const Cluster *cluster) {
     check_waits(cluster);
     check_tokens(cluster);

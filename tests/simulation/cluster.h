@@ -13,5 +13,7 @@ void cluster_revoke(Cluster *cluster, const Node *node);
 bool cluster_must_know(const Node *node, int64_t at_us);
 /* The same for what takes up to so long from the hearing on. */
 bool cluster_must_know_after(const Node *node, int64_t at_us, int64_t most_us);
+/* Its name was taken over: it had not been heard of for long enough. */
+void cluster_check_taken(const Node *node);
 /* Now and then: whoever is well has heard of what was done elsewhere. */
 void cluster_check(const Cluster *cluster);

@@ -2,7 +2,7 @@
  *
  * Killed means: nothing more is committed, no client hears anything. The engine is then emptied through its
  * own error paths (the store refuses whatever is left), so that a leak shows. */
-#include "simulation/simulation.h"
+#include "simulation/cluster.h"
 
 #include "base/alloc.h"
 #include "base/time.h"
@@ -269,7 +269,10 @@ static void on_node(void *context, NodeState state) {
     Node *node = context;
     simulation_note(node->simulation, "node", node->number, state);
     if (state == NODE_HERE) node->steady_us = node->simulation->now_us;
-    if (state == NODE_TAKEN && !node->crashing) node->crash_planned = true;
+    if (state == NODE_TAKEN && !node->crashing) {
+        cluster_check_taken(node);
+        node->crash_planned = true;
+    }
 }
 
 /* ---- life ---- */
@@ -277,6 +280,14 @@ static void on_node(void *context, NodeState state) {
 bool node_is_ready(const Node *node) {
     return node->engine && !node->crashing && node->frozen_us <= node->simulation->now_us &&
            engine_ready(node->engine);
+}
+
+bool node_waits(const Node *node) {
+    const Simulation *simulation = node->simulation;
+    bool waits = node->engine && engine_node_state(node->engine) == NODE_JOINING;
+    if (!simulation->twins || !waits || node->number > 1) return false;
+    const Node *other = &simulation->nodes[1 - node->number];
+    return other->engine && engine_node_state(other->engine) == NODE_HERE;
 }
 
 Node *node_any(Simulation *simulation) {

@@ -175,6 +175,14 @@ static void begin(Simulation *simulation, uint64_t seed, const TroublePlan *plan
     simulation->cluster = cluster_new(simulation);
     for (unsigned i = 0; i < simulation->node_count; i++) {
         node_init(simulation, i);
+    }
+    /* a process too many, which waits for the other's name */
+    simulation->twins = simulation->node_count > 1 && chance(simulation, 150);
+    if (simulation->twins) {
+        snprintf(simulation->nodes[1].name, sizeof simulation->nodes[1].name, "%s",
+                 simulation->nodes[0].name);
+    }
+    for (unsigned i = 0; i < simulation->node_count; i++) {
         node_start(&simulation->nodes[i]);
     }
     workers_begin(simulation);

@@ -79,6 +79,7 @@ struct Simulation {
     SimulatedBroker *server; /* the broker that the nodes share; NULL: one node with its own */
     Node nodes[NODES_MOST];
     size_t node_count;
+    bool twins; /* the first two have one name */
 
     /* faults */
     bool faulty; /* faults and misbehaviour are still allowed */
@@ -159,6 +160,8 @@ void node_freeze(Node *node, int64_t until_us);
 /* One that answers now, or NULL. */
 Node *node_any(Simulation *simulation);
 bool node_is_ready(const Node *node);
+/* It waits for a name that another node has. */
+bool node_waits(const Node *node);
 /* Happens on the node, when it is awake; a crash takes it away or lets it happen. */
 void node_later(Node *node, int64_t delay_us, void (*run)(void *), void *argument);
 
