@@ -210,11 +210,12 @@ void dispatch_again(EngineQueue *queue) {
 
 /* Nobody knows yet whether one of its queues holds a job: 'none' would be a guess. */
 static bool waits_to_know(const FetchState *state) {
-    if (!broker_is_up(state->engine->broker, NULL)) {
-        return state->slot_count > 0 && state->engine->store_up && !state->asked_store;
-    }
+    const Engine *engine = state->engine;
+    bool through_broker = broker_is_up(engine->broker, NULL);
+    if (!through_broker && (state->asked_store || !engine->store_up || engine->held)) return false;
     for (size_t i = 0; i < state->slot_count; i++) {
-        if (!state->slots[i].queue->known) return true;
+        const EngineQueue *queue = state->slots[i].queue;
+        if (through_broker ? !queue->known : !queue->paused && !queue->dry) return true;
     }
     return false;
 }

@@ -388,6 +388,7 @@ static void node_close(Node *node) {
     http_server_close(node->http);
     if (node->engine) {
         engine_drain(node->engine);
+        engine_leave(node->engine);
         settle(node);
         crash_point(STOP_SETTLED);
         loop_timer_cancel(&node->wake);
