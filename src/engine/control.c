@@ -65,15 +65,13 @@ void control_row(const Engine *engine, Batch *batch, const Row *row) {
 
 /* ---- cancels of the last minutes ---- */
 
-static void remember_cancel(Engine *engine, const ControlRow *control) {
-    size_t size = control->subject.len + control->detail.len;
-    RecentCancel *cancel = alloc(sizeof *cancel + size + 1);
+static void remember_cancel(Engine *engine, Str worker, Str id, int64_t at_us) {
+    RecentCancel *cancel = alloc(sizeof *cancel + worker.len + id.len + 1);
     char *text = (char *)(cancel + 1);
-    memcpy(text, control->subject.ptr, control->subject.len);
-    memcpy(text + control->subject.len, control->detail.ptr, control->detail.len);
-    *cancel = (RecentCancel){.worker = {text, control->subject.len},
-                             .id = {text + control->subject.len, control->detail.len},
-                             .at_us = control->at_us};
+    memcpy(text, worker.ptr, worker.len);
+    memcpy(text + worker.len, id.ptr, id.len);
+    *cancel = (RecentCancel){
+        .worker = {text, worker.len}, .id = {text + worker.len, id.len}, .at_us = at_us};
     list_append(&engine->cancels, &cancel->node);
     if (++engine->cancel_count <= CANCELS_MOST) return;
     cancel_free(engine, container_of(list_first(&engine->cancels), RecentCancel, node));
@@ -86,6 +84,12 @@ static void forget_old_cancels(Engine *engine, int64_t now_us) {
         if (cancel->at_us + CANCEL_KEPT_US > now_us) return;
         cancel_free(engine, cancel);
     }
+}
+
+void control_note_cancel(Engine *engine, Str worker, Str id, int64_t at_us) {
+    if (!worker.ptr) return;
+    if (engine->options.cluster) remember_cancel(engine, worker, id, at_us);
+    session_tell_cancel(engine, worker, id);
 }
 
 void control_tell_cancels(Engine *engine, Str worker) {
@@ -116,9 +120,9 @@ static void apply(Engine *engine, const ControlRow *control) {
     bool own = str_eq(control->node, engine->options.node);
     switch (control->kind) {
     case CONTROL_CANCEL:
-        /* this node has told it already, but the worker may come back over another connection */
-        remember_cancel(engine, control);
-        if (!own) session_tell_cancel(engine, control->subject, control->detail);
+        /* its own it has noted at the commit, but for those of the process before it */
+        if (own && control->number > engine->control_new) break;
+        control_note_cancel(engine, control->subject, control->detail, control->at_us);
         break;
     case CONTROL_REVOKE: {
         struct RevokedToken token = {control->subject, control->until_us};

@@ -64,6 +64,7 @@ struct Engine {
     bool store_up;
     bool ready;
     bool draining;
+    bool held;                  /* engine_hold() */
     unsigned starting;          /* reads of engine_start still out */
     unsigned start_again;       /* those that failed: a bit per QueryKind */
     int64_t connected_since_us; /* without a break */
@@ -162,6 +163,8 @@ void control_looked(Engine *engine, const Query *query);
 /* In a batch, over each row that has changed: what the other nodes are to hear of. */
 void control_row(const Engine *engine, Batch *batch, const Row *row);
 void control_put(const Engine *engine, Batch *batch, const ControlRow *control);
+/* A running job of this worker was cancelled: it is told now, or when it comes here. */
+void control_note_cancel(Engine *engine, Str worker, Str id, int64_t at_us);
 /* The ids of this worker's jobs that were cancelled lately, wherever that was. */
 void control_tell_cancels(Engine *engine, Str worker);
 /* The worker is given this job anew. */
@@ -186,6 +189,9 @@ void sweep(EngineQueue *queue);
 int64_t sweep_duty(Engine *engine, int64_t now_us);
 
 /* dispatch.c */
+static inline bool may_claim(const Engine *engine) {
+    return !engine->draining && !engine->held;
+}
 void dispatch_queue(EngineQueue *queue); /* hands ready jobs to parked fetches */
 /* The same for every parked fetch of this queue, whatever queue of theirs has work: they waited to know
  * whether this one has. */

@@ -56,11 +56,6 @@ static void tell(Engine *engine, NodeState state) {
 
 /* ---- the row ---- */
 
-static bool is_others(const NodeTask *task) {
-    const NodeRow *row = task->ask->node;
-    return row && !str_eq(row->instance, task->row.instance);
-}
-
 static Step task_step(Operation *operation, Batch *batch) {
     NodeTask *task = container_of(operation, NodeTask, operation);
     if (task->aim == AIM_LEAVE) {
@@ -71,8 +66,14 @@ static Step task_step(Operation *operation, Batch *batch) {
         task->ask = batch_ask(batch, ASK_NODE, task->row.name, 0, 1);
         return STEP_MORE;
     }
-    bool lives = is_others(task) && batch->now_us - task->ask->node->seen_us < NAME_FREE_US;
-    task->taken = task->aim == AIM_JOIN ? lives : is_others(task);
+    const NodeRow *other = task->ask->node;
+    bool others = other && !str_eq(other->instance, task->row.instance);
+    if (task->aim == AIM_JOIN) {
+        task->taken = others && batch->now_us - other->seen_us < NAME_FREE_US;
+    } else {
+        /* an older one's row is what a standby that took over has kept of it */
+        task->taken = others && other->started_us > task->row.started_us;
+    }
     if (task->taken) return STEP_DONE;
     batch_node(batch, &task->row, /* forget= */ false);
     return STEP_LAST;
@@ -149,6 +150,7 @@ static void task_submit(Engine *engine, NodeAim aim) {
 }
 
 void node_join(Engine *engine) {
+    engine->node_started_us = engine_now_us(engine);
     task_submit(engine, AIM_JOIN);
 }
 

@@ -100,7 +100,7 @@ static void publish_finished(Engine *engine, const Row *row) {
                1);
     if (job->state == JOB_SUCCEEDED) engine->stats.succeeded++;
     if (row->state_before == JOB_RUNNING && job->state == JOB_CANCELLED) {
-        session_tell_cancel(engine, job->worker, job->id);
+        control_note_cancel(engine, job->worker, job->id, engine_now_us(engine));
     }
 }
 

@@ -52,8 +52,9 @@ static void lose(Reap *reap, Row *row, const char *why, Batch *batch) {
     reap->lost++;
 }
 
+/* What another process has written under this node's name, before or after, is not. */
 static bool is_own(const Reap *reap, const SessionRow *row) {
-    return reap->has_own && str_eq(row->node, reap->own.node);
+    return reap->has_own && str_eq(row->node, reap->own.node) && row->seen_us <= reap->own.seen_us;
 }
 
 static bool is_over(const Reap *reap, const SessionRow *row, const Batch *batch) {
@@ -195,13 +196,12 @@ static bool is_held(const KeepRequest *request, int64_t fence) {
     return false;
 }
 
-/* The worker has connected to another node since: what it has been given there it could not name. */
-static bool is_outdated(const KeepRequest *request) {
+/* The worker is, or was lately, connected to another node too: what it was given there since it could not
+ * name. */
+static bool is_elsewhere(const KeepRequest *request) {
     const Ask *sessions = request->sessions;
     for (size_t i = 0; i < sessions->count; i++) {
-        const SessionRow *row = &sessions->sessions[i];
-        bool other = !str_eq(row->node, request->engine->options.node);
-        if (other && row->opened_us > request->since_us) return true;
+        if (!str_eq(sessions->sessions[i].node, request->engine->options.node)) return true;
     }
     return false;
 }
@@ -215,7 +215,7 @@ static Step keep_step(Operation *operation, Batch *batch) {
         return STEP_MORE;
     }
     /* what was leased before then came over connections that it no longer reads, if at all */
-    int64_t until_us = is_outdated(request) ? request->since_us - CLOCKS_DIFFER_US : INT64_MAX;
+    int64_t until_us = is_elsewhere(request) ? request->since_us - CLOCKS_DIFFER_US : INT64_MAX;
     ChangeContext context = {batch->now_us, batch->random, &batch->arena};
     for (size_t i = 0; i < request->ask->count; i++) {
         Row *row = request->ask->rows[i];

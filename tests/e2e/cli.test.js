@@ -68,7 +68,7 @@ test("tables for people, -o json for programs", async () => {
   assert.equal(JSON.parse(await ok("job", "get", id, "-o", "json")).state, "succeeded");
   assert.match(await ok("job", "get", id), /succeeded/);
   assert.match(await ok("job", "logs", id), /"n": 1/);
-  for (const args of [["queue", "list"], ["workers", "list"], ["dead", "list"]]) {
+  for (const args of [["queue", "list"], ["workers", "list"], ["nodes"], ["dead", "list"]]) {
     assert.ok(Array.isArray(JSON.parse(await ok(...args, "-o", "json")).items), args.join(" "));
     assert.ok((await ok(...args)).length > 0);
   }

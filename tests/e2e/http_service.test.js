@@ -75,7 +75,10 @@ test("nodes and workers are listed", async () => {
   const wire = await takt.worker(wid);
   const worker = (await api.get("/v1/workers?limit=1000")).body.items.find((item) => item.id === wid);
   assert.deepEqual([worker.hostname, worker.pid, worker.connections, worker.running], ["test", 1, 1, 0]);
-  assert.equal((await api.get("/v1/nodes")).body.items.length, 1);
+  const { items } = (await api.get("/v1/nodes")).body;
+  assert.equal(items.length, 1);
+  assert.deepEqual([items[0].state, items[0].clock_offset_ms, items[0].name], ["ready", 0, worker.node]);
+  assert.ok(items[0].started_at <= items[0].seen_at);
   await wire.close();
   await until("it is gone", async () => !(await api.get("/v1/workers")).text.includes(wid));
 });

@@ -1,5 +1,5 @@
 /* Producers and operators: they submit, resend what got no answer, cancel, retry, delete, pause and resume. */
-#include "simulation/simulation.h"
+#include "simulation/cluster.h"
 
 #include "base/time.h"
 
@@ -267,15 +267,19 @@ static void operate(void *argument) {
     simulation_after(simulation, between(simulation, 50, most_ms) * US_PER_MS, operate, simulation);
     Node *node = node_any(simulation);
     if (!node || simulation->dark) return;
-    int64_t what = between(simulation, 0, 10);
+    int64_t what = between(simulation, 0, 12);
     if (what < 7) {
         act_on_one(simulation, node);
     } else if (what < 8) {
         act_on_many(simulation, node);
     } else if (what < 10) {
         pause_queue(simulation);
-    } else {
+    } else if (what < 11) {
         wipe(simulation, node);
+    } else if (what < 12) {
+        cluster_wait(simulation->cluster, node);
+    } else {
+        cluster_revoke(simulation->cluster, node);
     }
 }
 

@@ -56,10 +56,12 @@ static void check_fence(Model *model, const ModelJob *job, int64_t fence) {
     model->fences[model->fence_count++] = fence;
 }
 
-/* A pause is in force within a second, on nodes that are awake and see the store. */
+/* A pause is in force within a second, on nodes that are awake and see the store; what was taken by then may
+ * still be on its way. */
 static void check_open(Model *model, const ModelJob *job, const Job *after) {
     const Simulation *simulation = model->simulation;
-    int64_t late_us = (simulation->slow ? 8 : 3) * US_PER_S;
+    int64_t late_us = US_PER_S + (simulation->slow ? 5 * US_PER_S : US_PER_S * 8 / 10);
+    if (has_trouble(simulation, TROUBLE_BROKER_SLOW)) late_us += 2 * US_PER_S;
     for (size_t i = 0; i < QUEUES; i++) {
         int64_t since_us = model->paused_us[i];
         if (since_us < simulation->struck_us) since_us = simulation->struck_us;

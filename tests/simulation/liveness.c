@@ -38,6 +38,7 @@ static int64_t all_steady_us(const Simulation *simulation) {
     int64_t steady_us = 0;
     for (size_t i = 0; i < simulation->node_count; i++) {
         const Node *node = &simulation->nodes[i];
+        if (node_waits(node)) continue;
         bool hears = node->engine && engine_ready(node->engine) && node->in_touch;
         if (!hears || simulation->store_away) return simulation->now_us;
         if (node->steady_us > steady_us) steady_us = node->steady_us;

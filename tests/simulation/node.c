@@ -2,7 +2,7 @@
  *
  * Killed means: nothing more is committed, no client hears anything. The engine is then emptied through its
  * own error paths (the store refuses whatever is left), so that a leak shows. */
-#include "simulation/simulation.h"
+#include "simulation/cluster.h"
 
 #include "base/alloc.h"
 #include "base/time.h"
@@ -156,7 +156,7 @@ typedef struct Late {
 /* As the node learns it from its look. */
 static void note_touch(Node *node, const Query *query, int64_t sent_us) {
     int64_t now_us = node->simulation->now_us;
-    if (query->kind != QUERY_EVERY) return;
+    if (query->kind != QUERY_EVERY || !engine_ready(node->engine)) return;
     if (query->outcome == ERR_UNAVAILABLE) node->in_touch = false;
     if (query->outcome == OK && now_us - sent_us > AWAY_US) node->steady_us = now_us;
 }
@@ -188,6 +188,8 @@ static void front_read(Store *store, Query *query) {
     query->context = late;
     bool window = query->kind == QUERY_READY || query->kind == QUERY_DELAYED;
     if (window && node->simulation->page > 0) query->limit = node->simulation->page;
+    if (query->kind == QUERY_EVERY && node->simulation->page > 0)
+        query->limit = node->simulation->page;
     node->inner->kind->read(node->inner, query);
 }
 
@@ -267,7 +269,10 @@ static void on_node(void *context, NodeState state) {
     Node *node = context;
     simulation_note(node->simulation, "node", node->number, state);
     if (state == NODE_HERE) node->steady_us = node->simulation->now_us;
-    if (state == NODE_TAKEN && !node->crashing) node->crash_planned = true;
+    if (state == NODE_TAKEN && !node->crashing) {
+        cluster_check_taken(node);
+        node->crash_planned = true;
+    }
 }
 
 /* ---- life ---- */
@@ -275,6 +280,14 @@ static void on_node(void *context, NodeState state) {
 bool node_is_ready(const Node *node) {
     return node->engine && !node->crashing && node->frozen_us <= node->simulation->now_us &&
            engine_ready(node->engine);
+}
+
+bool node_waits(const Node *node) {
+    const Simulation *simulation = node->simulation;
+    bool waits = node->engine && engine_node_state(node->engine) == NODE_JOINING;
+    if (!simulation->twins || !waits || node->number > 1) return false;
+    const Node *other = &simulation->nodes[1 - node->number];
+    return other->engine && engine_node_state(other->engine) == NODE_HERE;
 }
 
 Node *node_any(Simulation *simulation) {
@@ -322,7 +335,7 @@ void node_start(Node *node) {
                              .keep_dead_ms = INT64_C(180) * 24 * 3600 * 1000,
                              .max_open_bytes = 64 * 1024,
                              .node = str_from(node->name),
-                             .cluster = simulation->node_count > 1,
+                             .cluster = simulation->server != NULL,
                              .version = STR("1.0"),
                              .node_info = STR("{}")};
     char instance[24];

@@ -1,5 +1,5 @@
 /* Events, chance and the course of a history: trouble for a while, then calm, then everything must end. */
-#include "simulation/simulation.h"
+#include "simulation/cluster.h"
 
 #include "base/alloc.h"
 #include "base/time.h"
@@ -133,7 +133,8 @@ static void check_crashes(Simulation *simulation) {
         Node *node = &simulation->nodes[i];
         if (!node->crash_planned) continue;
         node->crash_planned = false;
-        if (!node->engine || !simulation->faulty) continue;
+        bool taken = node->engine && engine_node_state(node->engine) == NODE_TAKEN;
+        if (!node->engine || (!simulation->faulty && !taken)) continue;
         node_stop(node);
         int64_t most_us = trouble_between(simulation, 0, 9) == 0 ? 90 * US_PER_S : 8 * US_PER_S;
         simulation_after(simulation, trouble_between(simulation, US_PER_S / 10, most_us), restart,
@@ -144,6 +145,8 @@ static void check_crashes(Simulation *simulation) {
 static void watch(void *argument) {
     Simulation *simulation = argument;
     model_watch(simulation->model);
+    cluster_check(simulation->cluster);
+    workers_check_held(simulation);
     simulation_after(simulation, WATCH_EVERY_US, watch, simulation);
 }
 
@@ -169,8 +172,17 @@ static void begin(Simulation *simulation, uint64_t seed, const TroublePlan *plan
     simulation->struck_us = simulation->hints_struck_us = simulation->now_us;
     simulation->disk = simulated_disk_new();
     simulation->model = model_new(simulation);
+    simulation->cluster = cluster_new(simulation);
     for (unsigned i = 0; i < simulation->node_count; i++) {
         node_init(simulation, i);
+    }
+    /* a process too many, which waits for the other's name */
+    simulation->twins = simulation->node_count > 1 && chance(simulation, 150);
+    if (simulation->twins) {
+        snprintf(simulation->nodes[1].name, sizeof simulation->nodes[1].name, "%s",
+                 simulation->nodes[0].name);
+    }
+    for (unsigned i = 0; i < simulation->node_count; i++) {
         node_start(&simulation->nodes[i]);
     }
     workers_begin(simulation);

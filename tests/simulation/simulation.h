@@ -14,6 +14,7 @@
 #include "simulation/trouble.h"
 
 typedef struct Model Model;
+typedef struct Cluster Cluster;
 typedef struct Worker Worker;
 typedef struct Node Node;
 
@@ -78,6 +79,7 @@ struct Simulation {
     SimulatedBroker *server; /* the broker that the nodes share; NULL: one node with its own */
     Node nodes[NODES_MOST];
     size_t node_count;
+    bool twins; /* the first two have one name */
 
     /* faults */
     bool faulty; /* faults and misbehaviour are still allowed */
@@ -96,6 +98,7 @@ struct Simulation {
     size_t open_requests; /* asked of an engine and not answered yet */
 
     Model *model;
+    Cluster *cluster;
     Worker *workers;
     size_t worker_count;
     List fetches; /* open ones, those of vanished workers included */
@@ -157,6 +160,8 @@ void node_freeze(Node *node, int64_t until_us);
 /* One that answers now, or NULL. */
 Node *node_any(Simulation *simulation);
 bool node_is_ready(const Node *node);
+/* It waits for a name that another node has. */
+bool node_waits(const Node *node);
 /* Happens on the node, when it is awake; a crash takes it away or lets it happen. */
 void node_later(Node *node, int64_t delay_us, void (*run)(void *), void *argument);
 
@@ -177,6 +182,8 @@ void workers_lapse(const Simulation *simulation, const JobKey *key);
 void workers_fail_over(const Simulation *simulation);
 /* Every worker vanishes at once. */
 void workers_vanish(Simulation *simulation);
+/* What runs at a worker that is connected it has. */
+void workers_check_held(const Simulation *simulation);
 /* A fetch of this queue has been open since `since_us` on a node that has been steady since `steady_us`. */
 bool workers_wait_for(const Simulation *simulation, Str queue, int64_t since_us, int64_t steady_us);
 

@@ -45,9 +45,9 @@ void troubles_begin(Simulation *simulation) {
     unsigned all = (1U << TROUBLES) - 1;
     simulation->enabled = whole == 0 ? 0 : whole == 1 ? all : (unsigned)some & all;
     if (!simulation->server) {
-        /* a broker in the node's own memory has none of these */
+        /* a broker in the node's own memory has none of these, and a store in a file no standby */
         simulation->enabled &=
-            ~(1U << TROUBLE_BROKER_WIPE | 1U << TROUBLE_BROKER_ROLL_BACK |
+            ~(1U << TROUBLE_FAIL_OVER | 1U << TROUBLE_BROKER_WIPE | 1U << TROUBLE_BROKER_ROLL_BACK |
               1U << TROUBLE_BROKER_SLOW | 1U << TROUBLE_HINT_LOST | 1U << TROUBLE_WORD_LOST);
     }
 }

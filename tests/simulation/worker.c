@@ -5,6 +5,7 @@
 #include "simulation/worker.h"
 
 #include "base/time.h"
+#include "simulation/cluster.h"
 #include "simulation/store_simulated_state.h"
 
 /* ---- leases ---- */
@@ -40,15 +41,10 @@ void workers_cancelled(const Simulation *simulation, const JobKey *key) {
             Run *run = &simulation->workers[i].runs[r];
             if (!job_key_eq(&run->key, key)) continue;
             run->cancelled = told;
+            run->cancelled_us = run->active && !run->lapsed ? simulation->now_us : 0;
             run->lapsed = run->lapsed || !told;
         }
     }
-}
-
-/* The store knows of this lease. */
-static bool is_current(const Run *run, const Simulation *simulation) {
-    const Entry *entry = state_newest(&simulation->disk->committed, &run->key);
-    return entry && entry->job.state == JOB_RUNNING && entry->job.fence == run->fence;
 }
 
 void workers_fail_over(const Simulation *simulation) {
@@ -57,6 +53,7 @@ void workers_fail_over(const Simulation *simulation) {
         for (size_t r = 0; r < SLOTS_MOST; r++) {
             Run *run = &simulation->workers[i].runs[r];
             run->lapsed = true;
+            run->cancelled_us = 0;
         }
     }
 }
@@ -65,7 +62,9 @@ void workers_lapse(const Simulation *simulation, const JobKey *key) {
     for (size_t i = 0; i < simulation->worker_count; i++) {
         for (size_t r = 0; r < SLOTS_MOST; r++) {
             Run *run = &simulation->workers[i].runs[r];
-            if (job_key_eq(&run->key, key)) run->lapsed = true;
+            if (!job_key_eq(&run->key, key)) continue;
+            run->lapsed = true;
+            run->cancelled_us = 0;
         }
     }
 }
@@ -82,143 +81,11 @@ static int64_t lease_of_us(const Worker *worker) {
 }
 
 /* A beat was answered; the lease counts from when it was sent. */
-static void renew(Worker *worker) {
+static void renew(Worker *worker, int64_t sent_us) {
     worker_note_lapses(worker);
     if (worker->lease_us <= worker->simulation->now_us) worker->lapses++;
-    worker->lease_us = worker->sent_us + lease_of_us(worker);
-}
-
-/* ---- fetching ---- */
-
-struct FetchCall {
-    Request request;
-    Node *node;
-    unsigned connection;
-    Fetch fetch;
-    ListNode place; /* in Simulation.fetches while open */
-    Worker *worker;
-    unsigned generation, lapses;
-    int64_t begun_us;
-    Str queues[QUEUES];
-    Run runs[SLOTS_MOST];
-    size_t count;
-};
-
-static Run *free_slot(Worker *worker) {
-    for (size_t r = 0; r < worker->slots; r++) {
-        if (!worker->runs[r].active) return &worker->runs[r];
-    }
-    return NULL;
-}
-
-static void on_fetch_learned(void *argument) {
-    FetchCall *call = argument;
-    Worker *worker = call->worker;
-    Simulation *simulation = worker->simulation;
-    /* what is left on a connection that it has closed it never reads */
-    if (call->generation != worker->generation || call->connection != worker->connection) return;
-    if (worker->frozen_us > simulation->now_us) {
-        int64_t thaw_us = worker->frozen_us - simulation->now_us + between(simulation, 0, 5000);
-        simulation_after(simulation, thaw_us, on_fetch_learned, call);
-        return;
-    }
-    worker->fetch = NULL;
-    if (call->request.answer != ANSWERED) return;
-    for (size_t i = 0; i < call->count; i++) {
-        Run *run = free_slot(worker);
-        check(run);
-        *run = call->runs[i];
-        run->fails = chance(simulation, 300);
-        /* a lease that has lapsed since it was handed out is not the one that the worker has now */
-        run->lapsed = !worker_holds(worker, run) || call->lapses != worker->lapses ||
-                      model_was_cancelled(simulation->model, &run->key, run->fence);
-        if (!request_is_sure(&call->request))
-            run->lapsed = run->lapsed || !is_current(run, simulation);
-        if (!run->lapsed && workers_hold(simulation, &run->key, run->fence, /* other= */ true)) {
-            simulation_fail(simulation, "fence %lld was handed out while another held the job",
-                            (long long)run->fence);
-        }
-        run_plan_end(worker, run, run_time_us(worker, run));
-    }
-}
-
-static bool on_fetched(Fetch *fetch, const Job *jobs, size_t count, const Error *error) {
-    FetchCall *call = fetch->context;
-    Simulation *simulation = call->worker->simulation;
-    list_remove(&call->place);
-    request_end(&call->request, error);
-    if (count > fetch->max) simulation_fail(simulation, "a fetch got more jobs than it asked for");
-    bool hung_up =
-        !call->node->crashing && count > 0 && trouble(simulation, TROUBLE_NOT_DELIVERED, 50);
-    if (hung_up) call->request.answer = LOST;
-    for (size_t i = 0; i < count && i < SLOTS_MOST; i++) {
-        const Job *job = &jobs[i];
-        int64_t grace_ms = call->worker->style == QUICK ? GRACE_MS : 0;
-        call->runs[i] =
-            (Run){.active = true,
-                  .key = job->key,
-                  .fence = job->fence,
-                  .deadline_us = job->started_us + (job->timeout_ms + grace_ms) * US_PER_MS};
-        simulation_note(simulation, "fetched", (uint64_t)job->fence, call->worker->number);
-    }
-    call->count = count;
-    simulation_after(simulation, request_delay_us(&call->request), on_fetch_learned, call);
-    return !hung_up;
-}
-
-static void fetch(Worker *worker) {
-    Simulation *simulation = worker->simulation;
-    size_t wanted = 0;
-    for (size_t r = 0; r < worker->slots; r++) {
-        wanted += !worker->runs[r].active;
-    }
-    if (worker->fetch || wanted == 0) return;
-    FetchCall *call = arena_new(&simulation->arena, FetchCall);
-    call->worker = worker;
-    call->node = worker->node;
-    call->connection = worker->connection;
-    call->generation = worker->generation;
-    call->lapses = worker->lapses;
-    call->begun_us = simulation->now_us;
-    for (size_t i = 0; i < worker->queue_count; i++) {
-        call->queues[i] = worker->queues[i];
-    }
-    call->fetch = (Fetch){.queues = call->queues,
-                          .queue_count = worker->queue_count,
-                          .max = wanted,
-                          .worker = worker->wid,
-                          .until_us = engine_now_us(worker->node->engine) +
-                                      between(simulation, 0, 40000) * US_PER_MS,
-                          .grace_ms = worker->style == QUICK ? GRACE_MS : 0,
-                          .max_bytes = chance(simulation, 100) ? 1 : 0,
-                          .done = on_fetched,
-                          .context = call};
-    worker->fetch = call;
-    request_begin(simulation, &call->request, worker->node);
-    list_append(&simulation->fetches, &call->place);
-    engine_fetch(worker->node->engine, &call->fetch);
-}
-
-/* Nobody listens any more: the engine must not answer from now on. */
-static void hang_up_fetch(FetchCall *call) {
-    Simulation *simulation = call->worker->simulation;
-    engine_fetch_cancel(call->node->engine, &call->fetch);
-    list_remove(&call->place);
-    call->request.answered = true;
-    simulation->open_requests--;
-    if (call->worker->fetch == call) call->worker->fetch = NULL;
-}
-
-bool workers_wait_for(const Simulation *simulation, Str queue, int64_t since_us,
-                      int64_t steady_us) {
-    list_each(&simulation->fetches, node) {
-        const FetchCall *call = container_of(node, FetchCall, place);
-        if (call->node->steady_us > steady_us) continue;
-        for (size_t i = 0; call->begun_us <= since_us && i < call->fetch.queue_count; i++) {
-            if (str_eq(call->fetch.queues[i], queue)) return true;
-        }
-    }
-    return false;
+    int64_t until_us = sent_us + lease_of_us(worker);
+    if (until_us > worker->lease_us) worker->lease_us = until_us;
 }
 
 /* ---- connections ---- */
@@ -255,7 +122,7 @@ typedef struct Closing {
 
 static void on_closed(void *argument) {
     const Closing *closing = argument;
-    if (closing->fetch && list_holds(&closing->fetch->place)) hang_up_fetch(closing->fetch);
+    if (closing->fetch) fetch_hang_up(closing->fetch);
     engine_session_close(closing->node->engine, closing->session);
 }
 
@@ -263,9 +130,9 @@ static void hang_up(Worker *worker) {
     Simulation *simulation = worker->simulation;
     if (!worker->session) return;
     Closing *closing = arena_new(&simulation->arena, Closing);
-    *closing = (Closing){worker->node, worker->session, worker->fetch};
+    *closing = (Closing){worker->node, worker->session, worker->split ? NULL : worker->fetch};
     worker->connection++;
-    worker->fetch = NULL;
+    if (!worker->split) link_forget(worker);
     if (node_is_ready(worker->node)) {
         on_closed(closing);
     } else {
@@ -278,19 +145,45 @@ static void hang_up(Worker *worker) {
 void workers_hang_up(const Node *node) {
     for (size_t i = 0; i < node->simulation->worker_count; i++) {
         Worker *worker = &node->simulation->workers[i];
+        if (worker->split && worker->fetch_node == node) link_close(worker);
         if (worker->node == node) hang_up(worker);
     }
 }
 
 void workers_disconnect(Node *node) {
     Simulation *simulation = node->simulation;
-    list_each(&simulation->fetches, place) {
-        FetchCall *call = container_of(place, FetchCall, place);
-        if (call->node == node) hang_up_fetch(call);
-    }
+    fetches_end(node);
     for (size_t i = 0; i < simulation->worker_count; i++) {
-        if (simulation->workers[i].node == node) forget_connection(&simulation->workers[i]);
+        Worker *worker = &simulation->workers[i];
+        if (worker->fetch_node == node) link_forget(worker);
+        if (worker->node == node) forget_connection(worker);
     }
+}
+
+/* What a node answers once the store knows of the session: HELLO, or a beat after a silence. */
+typedef struct SyncCall {
+    SessionSync sync;
+    Worker *worker;
+    unsigned generation, connection;
+    int64_t sent_us;
+} SyncCall;
+
+static void on_synced(SessionSync *sync, const Error *error) {
+    const SyncCall *call = sync->context;
+    Worker *worker = call->worker;
+    bool same = call->generation == worker->generation && call->connection == worker->connection;
+    if (same && !error) worker->synced_us = call->sent_us;
+}
+
+/* true: the answer comes later. */
+static bool waits_for_store(Worker *worker) {
+    SyncCall *call = arena_new(&worker->simulation->arena, SyncCall);
+    *call = (SyncCall){.sync = {.done = on_synced, .context = call},
+                       .worker = worker,
+                       .generation = worker->generation,
+                       .connection = worker->connection,
+                       .sent_us = worker->sent_us};
+    return engine_session_sync(worker->node->engine, worker->session, &call->sync);
 }
 
 static void connect_worker(Worker *worker, Node *node) {
@@ -298,29 +191,17 @@ static void connect_worker(Worker *worker, Node *node) {
     worker->node = node;
     worker->session = engine_session_open(node->engine, &info);
     worker->connection++;
-    worker->fetch = NULL;
-    worker->kept = false;
-    worker->sent_us = worker->simulation->now_us;
-    /* the only node knows of it; others only when it is in the store */
-    worker->confirmed = worker->simulation->node_count == 1;
-    if (worker->confirmed && worker_beats(worker)) renew(worker);
+    worker->sent_us = worker->connected_us = worker->simulation->now_us;
+    worker->synced_us = 0;
+    worker->confirmed = !waits_for_store(worker);
+    if (worker->confirmed && worker_beats(worker)) renew(worker, worker->sent_us);
 }
 
-static bool is_stored(const Worker *worker) {
-    const Table *sessions = &worker->simulation->disk->committed.sessions;
-    for (size_t i = 0; i < sessions->count; i++) {
-        const SessionRow *row = &((const SessionRow *)sessions->rows)[i];
-        if (str_eq(row->worker, worker->wid) && str_eq(row->node, str_from(worker->node->name))) {
-            return row->closed_us == 0 && row->seen_us + 10 * US_PER_MS >= worker->sent_us;
-        }
-    }
-    return false;
-}
-
-static void confirm(Worker *worker) {
-    if (worker->confirmed || !worker_beats(worker) || !is_stored(worker)) return;
+static void read_answer(Worker *worker) {
+    if (worker->synced_us == 0) return;
     worker->confirmed = true;
-    renew(worker);
+    if (worker_beats(worker)) renew(worker, worker->synced_us);
+    worker->synced_us = 0;
 }
 
 static void beat(Worker *worker) {
@@ -336,43 +217,8 @@ static void beat(Worker *worker) {
         worker->lease_us = worker->sent_us + lease_of_us(worker);
     } else if (!trouble(simulation, TROUBLE_BEAT_LOST, 50)) {
         worker->sent_us = simulation->now_us;
-        /* once it has lapsed another node may be about to give its jobs away */
-        bool lapsed = worker->lease_us <= simulation->now_us;
-        if (lapsed && simulation->node_count > 1) worker->confirmed = false;
-        if (worker->confirmed) renew(worker);
+        if (!waits_for_store(worker) && worker->confirmed) renew(worker, worker->sent_us);
     }
-}
-
-/* ---- what never arrived ---- */
-
-typedef struct Keeping {
-    Request request;
-    KeepRequest keep;
-    int64_t held[SLOTS_MOST];
-} Keeping;
-
-static void on_kept(Operation *operation) {
-    Keeping *keeping = operation->context;
-    (void)request_end(&keeping->request, &operation->error);
-    simulation_note(keeping->request.simulation, "kept", keeping->keep.held_count,
-                    keeping->keep.lost);
-}
-
-/* On a new connection it names what it has: the rest went with the last one. */
-static void keep(Worker *worker) {
-    Simulation *simulation = worker->simulation;
-    if (worker->kept || worker->style != QUICK || worker->fetch) return;
-    worker->kept = true;
-    Keeping *keeping = arena_new(&simulation->arena, Keeping);
-    for (size_t r = 0; r < worker->slots; r++) {
-        const Run *run = &worker->runs[r];
-        if (run->active) keeping->held[keeping->keep.held_count++] = run->fence;
-    }
-    keeping->keep.operation = (Operation){.done = on_kept, .context = keeping};
-    keeping->keep.worker = worker->wid;
-    keeping->keep.held = keeping->held;
-    request_begin(simulation, &keeping->request, worker->node);
-    engine_keep_only(worker->node->engine, &keeping->keep);
 }
 
 static void obey_cancels(Worker *worker) {
@@ -384,6 +230,23 @@ static void obey_cancels(Worker *worker) {
         JobKey key = job_key_from_id(ids[i]);
         for (size_t r = 0; r < worker->slots; r++) {
             if (job_key_eq(&worker->runs[r].key, &key)) worker->runs[r].active = false;
+        }
+    }
+}
+
+/* A11: it hears of a cancel within a second, at whichever node that was, and also when it was away
+ * meanwhile. */
+static void check_told(const Worker *worker) {
+    Simulation *simulation = worker->simulation;
+    for (size_t r = 0; r < worker->slots; r++) {
+        const Run *run = &worker->runs[r];
+        bool late = run->cancelled_us + 100 * US_PER_S < worker->connected_us; /* forgotten */
+        if (!run->active || run->cancelled_us == 0 || late) continue;
+        int64_t since_us = run->cancelled_us;
+        if (since_us < worker->connected_us) since_us = worker->connected_us;
+        if (cluster_must_know(worker->node, since_us)) {
+            simulation_fail(simulation, "worker %u was not told that fence %lld is cancelled",
+                            worker->number, (long long)run->fence);
         }
     }
 }
@@ -403,7 +266,9 @@ static void be_born(Worker *worker) {
     worker->connection++;
     worker->has_beaten = false;
     worker->lease_us = worker->beat_at_us = worker->frozen_us = worker->sent_us = 0;
-    worker->fetch = NULL;
+    link_forget(worker);
+    bool apart = worker->style == QUICK && simulation->node_count > 1;
+    worker->split = apart && chance(simulation, 400);
     worker->slots = (size_t)between(simulation, 1, SLOTS_MOST);
     for (size_t r = 0; r < SLOTS_MOST; r++) {
         worker->runs[r] = (Run){0};
@@ -419,7 +284,10 @@ static void be_born(Worker *worker) {
 static void vanish(Worker *worker) {
     Simulation *simulation = worker->simulation;
     simulation_note(simulation, "vanishes", worker->number, 0);
-    if (trouble_between(simulation, 0, 1)) hang_up(worker);
+    if (trouble_between(simulation, 0, 1)) {
+        if (worker->split) link_close(worker);
+        hang_up(worker);
+    }
     be_born(worker);
 }
 
@@ -452,9 +320,8 @@ static bool misbehave(Worker *worker) {
         hang_up(worker);
         return trouble_between(simulation, 0, 1) != 0;
     }
-    bool waits = worker->node && node_is_ready(worker->node) && worker->fetch &&
-                 list_holds(&worker->fetch->place);
-    if (waits && trouble(simulation, TROUBLE_FETCH_HANGS_UP, 5)) hang_up_fetch(worker->fetch);
+    bool waits = worker->fetch && node_is_ready(worker->fetch_node) && fetch_waits(worker->fetch);
+    if (waits && trouble(simulation, TROUBLE_FETCH_HANGS_UP, 5)) fetch_hang_up(worker->fetch);
     return false;
 }
 
@@ -464,8 +331,11 @@ static void go_on_running(Worker *worker) {
     for (size_t r = 0; r < worker->slots; r++) {
         Run *run = &worker->runs[r];
         if (!run->active) continue;
-        if (run->lapsed && chance(simulation, 300)) {
+        bool told = run->cancelled_us == 0; /* else that is to be told */
+        if (run->lapsed && told && chance(simulation, 300)) {
             run->active = false; /* it stops by itself, as it should */
+            worker->kept = false;
+            worker->dropped_us = simulation->now_us;
         } else if (simulation->faulty && chance(simulation, 40)) {
             run_touch(worker, run);
         }
@@ -484,12 +354,14 @@ static void act(void *argument) {
         if (node) connect_worker(worker, node);
     }
     if (!worker->node || !node_is_ready(worker->node)) return;
-    confirm(worker);
+    read_answer(worker);
     beat(worker);
     if (worker->style == QUICK) obey_cancels(worker);
+    if (worker->style == QUICK && simulation->server) check_told(worker);
     go_on_running(worker);
-    keep(worker);
-    fetch(worker);
+    if (!link_look_after(worker)) return;
+    worker_keep(worker);
+    worker_fetch(worker);
 }
 
 void workers_begin(Simulation *simulation) {

@@ -3,6 +3,8 @@
 #include "simulation/worker.h"
 
 #include "base/time.h"
+#include "simulation/cluster.h"
+#include "simulation/store_simulated_state.h"
 
 #include <stdio.h>
 
@@ -71,7 +73,12 @@ static void send_report(void *argument) {
     Report *report = argument;
     Simulation *simulation = report->worker->simulation;
     Arena *arena = &simulation->arena;
-    if (!is_alive(report) || ++report->sends > SENDS_MOST) return;
+    if (!is_alive(report)) return;
+    if (++report->sends > SENDS_MOST) { /* it gives up */
+        report->worker->kept = false;
+        report->worker->dropped_us = simulation->now_us;
+        return;
+    }
     Node *node = node_any(simulation); /* any may be told */
     if (!node) {
         simulation_after(simulation, US_PER_S / 2, send_report, report);
@@ -115,7 +122,47 @@ static void finish_run(Worker *worker, Run *run) {
                        .failed = run->fails,
                        .final = chance(simulation, 50)};
     run->active = false;
+    simulation_note(simulation, "ends", (uint64_t)run->fence, worker->number);
+    worker->reported_us = simulation->now_us;
     send_report(report);
+}
+
+/* ---- what nobody has ---- */
+
+static bool has_run(const Worker *worker, int64_t fence) {
+    for (size_t r = 0; r < worker->slots; r++) {
+        if (worker->runs[r].active && worker->runs[r].fence == fence) return true;
+    }
+    return false;
+}
+
+/* until a fetch that names what is held, after one that waited */
+#define NAMED_MOST_US (25 * US_PER_S)
+#define REPORTED_MOST_US (15 * US_PER_S)
+
+void workers_check_held(const Simulation *simulation) {
+    const State *state = &simulation->disk->committed;
+    for (size_t i = 0; i < simulation->worker_count; i++) {
+        const Worker *worker = &simulation->workers[i];
+        bool names = worker->style == QUICK && worker->fetch_node && worker->frozen_us == 0;
+        if (!names) continue;
+        int64_t since_us = worker->linked_us;
+        if (since_us < worker->connected_us) since_us = worker->connected_us;
+        if (since_us < worker->dropped_us) since_us = worker->dropped_us;
+        if (!worker->node) continue;
+        if (!cluster_must_know_after(worker->fetch_node, since_us, NAMED_MOST_US)) continue;
+        if (worker->reported_us + REPORTED_MOST_US > simulation->now_us) continue;
+        for (size_t at = 0; at < state->entries.count; at++) {
+            const Job *job = &state_entry(state, at)->job;
+            bool its = job->state == JOB_RUNNING && str_eq(job->worker, worker->wid);
+            bool old = job->started_us + NAMED_MOST_US < simulation->now_us;
+            if (its && old && !has_run(worker, job->fence)) {
+                simulation_fail(worker->simulation,
+                                "fence %lld runs at worker %u, which has not got it",
+                                (long long)job->fence, worker->number);
+            }
+        }
+    }
 }
 
 /* ---- during a run ---- */
