@@ -89,13 +89,13 @@ static bool has_scheme(Str url, const char *const *schemes) {
 
 /* A URL's password must not get into a problem, so a problem shows no URL. */
 static void check_broker(ConfigLoad *load, bool cluster) {
-    static const char *const REDIS[] = {"redis://", "rediss://", NULL};
+    static const char *const REDIS[] = {"redis://", NULL};
     Str url = load->config->broker.url;
     if (!url.ptr) return;
     bool redis = has_scheme(url, REDIS), memory = str_eq(url, STR("memory:"));
     if (!redis && !memory && !str_eq(url, STR("none:"))) {
         config_problem(load, origin_of(load, "broker.url"),
-                       "broker.url: expected memory:, none:, redis://HOST or rediss://HOST");
+                       "broker.url: expected memory:, none: or redis://HOST");
     } else if (cluster && memory) {
         config_problem(load, origin_of(load, "broker.url"),
                        "broker.url: memory: is for one node on an SQLite file; with PostgreSQL use "

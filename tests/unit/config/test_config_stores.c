@@ -28,7 +28,7 @@ static const struct {
     {"postgres://h/d", "", NULL, true},
     {"postgresql://u:hunter2@h:5433/d?sslmode=require", "none:", NULL, true},
     {"postgres://h/d", "redis://u:hunter2@h:6380/1", NULL, true},
-    {"postgres://h/d", "rediss://h", NULL, true},
+    {"postgres://h/d", "rediss://h", "broker.url: expected memory:, none: or redis://", false},
     {"sqlite:/tmp/x.db", "redis://u:hunter2@h", "broker.url: an SQLite store is one node's own",
      false},
     {"", "none:", "broker.url: an SQLite store is one node's own", false},
