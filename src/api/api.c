@@ -35,7 +35,6 @@ Api *api_new(const ApiOptions *options) {
     if (!api->options.base_path.ptr) api->options.base_path = STR("/");
     check(str_starts_with(api->options.base_path, STR("/")));
     split_base(api);
-    token_derive(options->tokens, STR("takt cursors"), api->cursor_key);
     buf_init(&api->openapi, OPENAPI_MAX);
     openapi_write(&api->openapi, options->version, api->options.base_path);
     list_init(&api->waits);

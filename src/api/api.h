@@ -16,7 +16,11 @@ typedef struct Api Api;
 typedef struct ApiOptions {
     Loop *loop;
     Engine *engine;
-    TokenKeys *tokens;    /* at least one key */
+    TokenKeys *tokens; /* without a key (a cluster's store is not there yet) requests get 503 */
+    bool has_broker;   /* one that can be away */
+    /* Why the node must not schedule now; absent: it may. NULL: always. */
+    Str (*refusal)(void *context);
+    void *refusal_context;
     size_t max_args;      /* bytes of a job's args; 1 MiB */
     size_t max_bulk;      /* jobs of one bulk; 10,000 */
     int64_t token_ttl_ms; /* of tokens minted without one; 24 h */

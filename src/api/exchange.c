@@ -189,6 +189,13 @@ static Str page_scope(const Exchange *exchange) {
     return arena_str(exchange->arena, buf_str(&buf));
 }
 
+static const uint8_t *cursor_key(Api *api) {
+    if (!api->has_cursor_key)
+        token_derive(api->options.tokens, STR("takt cursors"), api->cursor_key);
+    api->has_cursor_key = true;
+    return api->cursor_key;
+}
+
 Err exchange_page(const Exchange *exchange, FieldErrors *errors, Page *ret, Error *error) {
     const HttpRequest *request = exchange->request;
     Str limit = http_request_parameter(request, STR("limit"));
@@ -204,7 +211,7 @@ Err exchange_page(const Exchange *exchange, FieldErrors *errors, Page *ret, Erro
     }
     *ret = (Page){.limit = (size_t)number, .scope = page_scope(exchange)};
     if (!cursor.ptr) return OK;
-    return cursor_open(exchange->api->cursor_key, ret->scope, cursor, exchange->now_us,
+    return cursor_open(cursor_key(exchange->api), ret->scope, cursor, exchange->now_us,
                        &ret->position, error);
 }
 
@@ -212,7 +219,7 @@ void exchange_next(const Exchange *exchange, const Page *page, int64_t position,
                    JsonWriter *writer) {
     Str next = {0};
     if (position != 0) {
-        next = cursor_seal(exchange->api->cursor_key, page->scope, position, exchange->now_us,
+        next = cursor_seal(cursor_key(exchange->api), page->scope, position, exchange->now_us,
                            exchange->arena);
     }
     json_put_string(writer, "next", next);

@@ -13,7 +13,9 @@ struct Api {
     ApiOptions options;
     Str *base; /* the base path's segments */
     size_t base_count;
-    uint8_t cursor_key[CURSOR_KEY_SIZE];
+    uint8_t
+        cursor_key[CURSOR_KEY_SIZE]; /* made when first needed: in a cluster the keys come later */
+    bool has_cursor_key;
     Buf openapi;
     List waits;  /* Wait.node, jobs_wait.c */
     size_t open; /* requests not yet answered */

@@ -188,8 +188,29 @@ static bool check_empty_body(Exchange *exchange) {
     return false;
 }
 
+/* In a cluster the key that tokens are verified with comes from the store. */
+static bool check_keys(Exchange *exchange) {
+    if (token_keys_are_there(exchange->api->options.tokens)) return true;
+    exchange_fail(
+        exchange, "store-unavailable",
+        "the store has not been reached yet, and with it the key that tokens are verified "
+        "with; try again soon");
+    return false;
+}
+
+static bool check_refusal(Exchange *exchange) {
+    const ApiOptions *options = &exchange->api->options;
+    if (!exchange->route->creates || !options->refusal) return true;
+    Str words = options->refusal(options->refusal_context);
+    if (!words.ptr) return true;
+    exchange_fail(exchange, "clock-skew", STR_FMT, STR_ARG(words));
+    return false;
+}
+
 bool gate_pass(Exchange *exchange) {
     Action action = action_of(exchange);
+    if (action != ACTION_PUBLIC && !check_keys(exchange)) return false;
+    if (!check_refusal(exchange)) return false;
     if (action != ACTION_PUBLIC && (!authenticate(exchange) || !authorize(exchange, action))) {
         return false;
     }

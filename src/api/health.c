@@ -5,14 +5,20 @@
 #include "telemetry/metric.h"
 #include <string.h>
 
+typedef struct Part {
+    const char *name;
+    Str state;
+} Part;
+
+/* `part` (NULL: none): what is to be told beside the status. */
 static void answer_status(Exchange *exchange, unsigned http_status, const char *status,
-                          const char *store) {
+                          const Part *part) {
     cleanup(buf_done) Buf body;
     buf_init(&body, ANSWER_MAX);
     JsonWriter writer = json_writer(&body);
     json_begin_object(&writer);
     json_put_string(&writer, "status", str_from(status));
-    if (store) json_put_string(&writer, "store", str_from(store));
+    if (part) json_put_string(&writer, part->name, part->state);
     json_end_object(&writer);
     HttpPair retry = {STR("Retry-After"), STR("1")};
     exchange_answer(exchange, http_status, "application/json", buf_str(&body), &retry,
@@ -32,13 +38,29 @@ typedef struct Probe {
 
 static void on_probed(Operation *operation) {
     Exchange *exchange = operation->context;
-    if (operation->error.err == OK) {
-        answer_status(exchange, 200, "ready", "up");
+    const Part up = {"store", STR("up")}, down = {"store", STR("down")};
+    const Part broker = {"broker", STR("down")};
+    bool degraded =
+        exchange->api->options.has_broker && !engine_broker_is_up(exchange->engine, NULL);
+    if (operation->error.err == OK && degraded) {
+        answer_status(exchange, 200, "degraded", &broker);
+    } else if (operation->error.err == OK) {
+        answer_status(exchange, 200, "ready", &up);
     } else if (strcmp(operation->error.code, "overloaded") == 0) {
-        answer_status(exchange, 503, "overloaded", "up");
+        answer_status(exchange, 503, "overloaded", &up);
     } else {
-        answer_status(exchange, 503, "unavailable", "down");
+        answer_status(exchange, 503, "unavailable", &down);
     }
+}
+
+/* It must not schedule, for a reason of its own. */
+static bool is_refused(Exchange *exchange) {
+    const ApiOptions *options = &exchange->api->options;
+    Part reason = {"reason",
+                   options->refusal ? options->refusal(options->refusal_context) : (Str){0}};
+    if (!reason.state.ptr) return false;
+    answer_status(exchange, 503, "refused", &reason);
+    return true;
 }
 
 /* Asks the store the way a submit does, through a batch, by an act on a job that can't exist. So
@@ -48,6 +70,7 @@ void handle_ready(Exchange *exchange) {
         answer_status(exchange, 503, "draining", NULL);
         return;
     }
+    if (is_refused(exchange)) return;
     if (!engine_ready(exchange->engine)) {
         answer_status(exchange, 503, "starting", NULL);
         return;
@@ -106,7 +129,8 @@ void collect_gauges(void *owner) {
     metric_set(METRIC_WORKER_SLOTS, LABELS(STR("waiting")),
                (double)engine_stats(engine).fetches_parked);
     metric_set(METRIC_STORE_UP, NULL, engine_store_is_up(engine) ? 1 : 0);
-    metric_set(METRIC_BROKER_UP, NULL, 1); /* it is this process's memory */
+    metric_set(METRIC_BROKER_UP, NULL,
+               !api->options.has_broker || engine_broker_is_up(engine, NULL) ? 1 : 0);
     metric_set(METRIC_BUILD_INFO, LABELS(str_from(api->options.version)), 1);
     if (api->options.collect) api->options.collect(api->options.context);
 }

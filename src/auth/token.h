@@ -40,6 +40,9 @@ Err token_keys_load_or_make(TokenKeys *keys, const char *directory, Error *error
 /* Adds a key given as bytes (copied): a cluster's key out of the store. */
 Err token_keys_add(TokenKeys *keys, Str bytes, Error *error) must_check;
 
+/* Whether there is a key: without one nothing can be made or verified. */
+bool token_keys_are_there(const TokenKeys *keys);
+
 /* A key for another purpose, named by the label, out of the signing key: HMAC-SHA256 of the
  * label. What it signs can't be taken for a token, nor the other way round. Needs at least one
  * key. */

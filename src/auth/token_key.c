@@ -84,6 +84,10 @@ Err token_keys_add(TokenKeys *keys, Str bytes, Error *error) {
     return OK;
 }
 
+bool token_keys_are_there(const TokenKeys *keys) {
+    return keys->key_count > 0;
+}
+
 Err token_keys_load(TokenKeys *keys, const char *path, Error *error) {
     char bytes[TOKEN_KEY_MAX + 1];
     struct stat status;

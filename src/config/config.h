@@ -60,8 +60,9 @@ typedef struct Config {
     } protocol;
     Str data; /* a directory */
     struct {
-        Str url;  /* absent: sqlite in the data directory */
-        Str path; /* of the sqlite file; derived */
+        Str url;      /* absent: sqlite in the data directory */
+        Str path;     /* of the sqlite file; derived, likewise the next */
+        bool cluster; /* on a server that other nodes may share */
     } store;
     struct {
         Str url;

@@ -80,41 +80,50 @@ static void check_http(ConfigLoad *load) {
     }
 }
 
-static bool is_later(Str url, const char *const *schemes) {
+static bool has_scheme(Str url, const char *const *schemes) {
     for (; *schemes; schemes++) {
         if (str_starts_with(url, str_from(*schemes))) return true;
     }
     return false;
 }
 
-/* The URL's password must not get into a problem, so a problem shows no URL. */
+/* A URL's password must not get into a problem, so a problem shows no URL. */
+static void check_broker(ConfigLoad *load, bool cluster) {
+    static const char *const REDIS[] = {"redis://", "rediss://", NULL};
+    Str url = load->config->broker.url;
+    if (!url.ptr) return;
+    bool redis = has_scheme(url, REDIS), memory = str_eq(url, STR("memory:"));
+    if (!redis && !memory && !str_eq(url, STR("none:"))) {
+        config_problem(load, origin_of(load, "broker.url"),
+                       "broker.url: expected memory:, none:, redis://HOST or rediss://HOST");
+    } else if (cluster && memory) {
+        config_problem(load, origin_of(load, "broker.url"),
+                       "broker.url: memory: is for one node on an SQLite file; with PostgreSQL use "
+                       "redis://HOST, or nothing (dispatch straight from the store)");
+    } else if (!cluster && !memory) {
+        config_problem(load, origin_of(load, "broker.url"),
+                       "broker.url: an SQLite store is one node's own and uses memory:; redis:// "
+                       "goes with store.url postgres://HOST/DATABASE");
+    }
+}
+
 static void check_store(ConfigLoad *load) {
-    static const char *const LATER_STORES[] = {"postgres://", "postgresql://", NULL};
-    static const char *const LATER_BROKERS[] = {"redis://", "rediss://", NULL};
+    static const char *const POSTGRES[] = {"postgres://", "postgresql://", NULL};
     static const Str SQLITE = {"sqlite:", 7};
     Config *config = load->config;
     Str url = config->store.url;
+    config->store.cluster = has_scheme(url, POSTGRES);
     if (!config->data.ptr) {
         config_problem(load, origin_of(load, "data"), "data: expected a directory");
     } else if (!url.ptr) {
         config->store.path = arena_format(load->arena, STR_FMT "/takt.db", STR_ARG(config->data));
     } else if (str_starts_with(url, SQLITE) && url.len > SQLITE.len) {
         config->store.path = (Str){url.ptr + SQLITE.len, url.len - SQLITE.len};
-    } else if (is_later(url, LATER_STORES)) {
-        config_problem(
-            load, origin_of(load, "store.url"),
-            "store.url: PostgreSQL is not available yet in this version; use sqlite:PATH");
-    } else {
-        config_problem(load, origin_of(load, "store.url"), "store.url: expected sqlite:PATH");
+    } else if (!config->store.cluster) {
+        config_problem(load, origin_of(load, "store.url"),
+                       "store.url: expected sqlite:PATH or postgres://HOST/DATABASE");
     }
-    Str broker = config->broker.url;
-    if (!broker.ptr || str_eq(broker, STR("memory:"))) return;
-    if (is_later(broker, LATER_BROKERS)) {
-        config_problem(load, origin_of(load, "broker.url"),
-                       "broker.url: Redis is not available yet in this version; use memory:");
-    } else {
-        config_problem(load, origin_of(load, "broker.url"), "broker.url: expected memory:");
-    }
+    check_broker(load, config->store.cluster);
 }
 
 static void check_worker(ConfigLoad *load) {

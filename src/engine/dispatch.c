@@ -126,7 +126,7 @@ static void fetch_take(FetchState *state) {
         if (want == 0) break;
         /* a later queue must not go before one of which nobody knows yet */
         if (!queue->known && state->taken_count == 0) break;
-        if (!queue->paused && !engine->draining && broker_ready(engine->broker, queue->name) > 0) {
+        if (!queue->paused && may_claim(engine) && broker_ready(engine->broker, queue->name) > 0) {
             state->answered = state->returned = false;
             broker_take(engine->broker, queue->name, want, engine_now_us(engine), on_taken, state);
             if (!state->answered) {
@@ -157,7 +157,7 @@ void engine_fetch(Engine *engine, Fetch *fetch) {
     for (size_t i = 0; i < count; i++) {
         EngineQueue *queue = state->slots[i].queue;
         bool ready = !queue->paused && broker_ready(engine->broker, queue->name) > 0;
-        if (ready && !engine->draining) {
+        if (ready && may_claim(engine)) {
             fetch_unpark(state);
             fetch_take(state);
             return;
@@ -183,7 +183,7 @@ void dispatch_queue(EngineQueue *queue) {
         store_dispatch(queue);
         return;
     }
-    while (!queue->paused && !engine->draining && !list_is_empty(&queue->waiting) &&
+    while (!queue->paused && may_claim(engine) && !list_is_empty(&queue->waiting) &&
            broker_ready(engine->broker, queue->name) > 0) {
         FetchSlot *slot = container_of(list_first(&queue->waiting), FetchSlot, node);
         FetchState *state = slot->state;
@@ -210,11 +210,12 @@ void dispatch_again(EngineQueue *queue) {
 
 /* Nobody knows yet whether one of its queues holds a job: 'none' would be a guess. */
 static bool waits_to_know(const FetchState *state) {
-    if (!broker_is_up(state->engine->broker, NULL)) {
-        return state->slot_count > 0 && state->engine->store_up && !state->asked_store;
-    }
+    const Engine *engine = state->engine;
+    bool through_broker = broker_is_up(engine->broker, NULL);
+    if (!through_broker && (state->asked_store || !engine->store_up || engine->held)) return false;
     for (size_t i = 0; i < state->slot_count; i++) {
-        if (!state->slots[i].queue->known) return true;
+        const EngineQueue *queue = state->slots[i].queue;
+        if (through_broker ? !queue->known : !queue->paused && !queue->dry) return true;
     }
     return false;
 }

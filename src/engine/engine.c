@@ -162,6 +162,21 @@ void engine_drain(Engine *engine) {
     duty_wake(engine, fetch_timeout_duty, engine_now_us(engine));
 }
 
+void engine_hold(Engine *engine, bool held) {
+    if (engine->held == held) return;
+    engine->held = held;
+    if (held) return;
+    size_t at = 0;
+    EngineQueue *queue;
+    while ((queue = map_next(&engine->queues, &at))) {
+        promote_at(queue, engine_now_us(engine));
+    }
+}
+
+bool engine_broker_is_up(const Engine *engine, Buf *why) {
+    return broker_is_up(engine->broker, why);
+}
+
 /* ---- start ---- */
 
 static void start_read(Engine *engine, QueryKind kind);

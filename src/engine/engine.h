@@ -60,6 +60,10 @@ void engine_flush(Engine *engine); /* sends the open batch if none is under way 
 void engine_tick(Engine *engine);
 /* No more claims; open fetches are answered empty. */
 void engine_drain(Engine *engine);
+/* No claims for now: fetches wait. */
+void engine_hold(Engine *engine, bool held);
+/* Whether hints go through the broker; `why` (NULL: not asked) gets words when not. */
+bool engine_broker_is_up(const Engine *engine, Buf *why);
 /* The node goes: its name is free for the next one at once. Before the store is closed; engine_is_idle()
  * is true again when that is done. */
 void engine_leave(Engine *engine);

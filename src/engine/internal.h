@@ -64,6 +64,7 @@ struct Engine {
     bool store_up;
     bool ready;
     bool draining;
+    bool held;                  /* engine_hold() */
     unsigned starting;          /* reads of engine_start still out */
     unsigned start_again;       /* those that failed: a bit per QueryKind */
     int64_t connected_since_us; /* without a break */
@@ -189,6 +190,9 @@ void sweep(EngineQueue *queue);
 int64_t sweep_duty(Engine *engine, int64_t now_us);
 
 /* dispatch.c */
+static inline bool may_claim(const Engine *engine) {
+    return !engine->draining && !engine->held;
+}
 void dispatch_queue(EngineQueue *queue); /* hands ready jobs to parked fetches */
 /* The same for every parked fetch of this queue, whatever queue of theirs has work: they waited to know
  * whether this one has. */

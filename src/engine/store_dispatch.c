@@ -136,6 +136,7 @@ static void serve(EngineQueue *queue) {
 
 int64_t store_dispatch_duty(Engine *engine, int64_t now_us) {
     if (broker_is_up(engine->broker, NULL) || engine->draining) return INT64_MAX;
+    if (engine->held) return now_us + ROUND_US;
     bool round = now_us >= engine->store_round_us;
     if (round) engine->store_round_us = now_us + ROUND_US;
     size_t at = 0;

@@ -14,6 +14,8 @@
 #include "net/http_server.h"
 #include "server/data_directory.h"
 #include "server/log_setup.h"
+#include "server/membership.h"
+#include "server/node_identity.h"
 #include "server/store_clock.h"
 #include "server/worker_child.h"
 #include "store/store.h"
@@ -38,6 +40,9 @@ typedef struct Node {
     const ServeOptions *options;
     Loop *loop;
     StoreClock clock;
+    Membership membership;
+    NodeIdentity identity;
+    Error failure; /* why it ended itself */
     TokenKeys *tokens;
     Store *store;
     Broker *broker;
@@ -50,7 +55,6 @@ typedef struct Node {
     LoopTask flush;
     int64_t drain_until_us;
     bool draining;
-    char host[256];
 } Node;
 
 /* ---- what store and engine ask of the node ---- */
@@ -87,13 +91,19 @@ static void on_flush(void *owner) {
 static void on_second(void *owner) {
     Node *node = owner;
     int64_t skew_us = store_clock_follow(&node->clock);
-    if (skew_us > CLOCK_SKEW_WARN_US || skew_us < -CLOCK_SKEW_WARN_US) {
+    bool jumped = skew_us > CLOCK_SKEW_WARN_US || skew_us < -CLOCK_SKEW_WARN_US;
+    if (jumped && !node->config->store.cluster) {
         log_warn("clock.jumped", kv_int("by_ms", skew_us / US_PER_MS));
     }
+    membership_second(&node->membership, skew_us);
     metric_set(METRIC_STORE_UP, NULL, engine_store_is_up(node->engine) ? 1 : 0);
-    metric_set(METRIC_BROKER_UP, NULL, 1);
     log_flush_repeats();
     loop_timer_after(&node->second, US_PER_S);
+}
+
+static void store_said(void *context, int64_t store_us, int64_t round_trip_us) {
+    Node *node = context;
+    store_clock_learn(&node->clock, store_us, round_trip_us, clock_mono_us());
 }
 
 /* ---- drain ---- */
@@ -158,11 +168,22 @@ static void on_child(void *owner) {
     worker_child_reap(&((Node *)owner)->worker);
 }
 
+/* The node can't go on. */
+static void end_node(void *context, const Error *error) {
+    Node *node = context;
+    if (node->failure.err != OK) return;
+    node->failure = *error;
+    log_error("node.failed", kv_error(error));
+    loop_stop(node->loop);
+}
+
 /* ---- opening ---- */
 
 static Err load_keys(Node *node, Error *error) {
     const Config *config = node->config;
     node->tokens = token_keys_new();
+    /* a cluster's is in its store */
+    if (config->auth.keys.count == 0 && config->store.cluster) return OK;
     if (config->auth.keys.count == 0) {
         return token_keys_load_or_make(node->tokens, config->data.ptr, error);
     }
@@ -172,16 +193,41 @@ static Err load_keys(Node *node, Error *error) {
     return OK;
 }
 
+static Err open_store(Node *node, Error *error) {
+    StoreIo io = {.post = store_post,
+                  .now_us = node_now_us,
+                  .clock = store_said,
+                  .loop = node->loop,
+                  .context = node};
+    if (node->config->store.cluster) {
+        return store_open(&node->store, node->config->store.url, &io, error);
+    }
+    cleanup(buf_done) Buf url;
+    buf_init(&url, 8192);
+    buf_format(&url, "sqlite:%s", node->config->store.path.ptr);
+    return store_open(&node->store, buf_str(&url), &io, error);
+}
+
+static void join(Node *node) {
+    node->membership = (Membership){.config = node->config,
+                                    .loop = node->loop,
+                                    .store = node->store,
+                                    .broker = node->broker,
+                                    .engine = node->engine,
+                                    .tokens = node->tokens,
+                                    .clock = &node->clock,
+                                    .end = end_node,
+                                    .context = node};
+    membership_begin(&node->membership);
+}
+
 static Err open_engine(Node *node, Error *error) {
     const Config *config = node->config;
-    StoreIo store_io = {.post = store_post, .now_us = node_now_us, .context = node};
-    Buf url;
-    buf_init(&url, 8192);
-    buf_format(&url, "sqlite:%s", config->store.path.ptr);
-    Err err = store_open(&node->store, buf_str(&url), &store_io, error);
-    buf_done(&url);
-    TRY(err);
-    TRY(broker_open(&node->broker, STR("memory:"), NULL, error));
+    TRY(open_store(node, error));
+    BrokerIo broker_io = {.loop = node->loop, .node = str_from(node->identity.name)};
+    Str broker = config->broker.url;
+    if (!broker.ptr) broker = config->store.cluster ? STR("none:") : STR("memory:");
+    TRY(broker_open(&node->broker, broker, &broker_io, error));
     EngineIo io = {
         .now_us = node_now_us, .wake_at = engine_wake_at, .soon = engine_soon, .context = node};
     check(getrandom(&io.seed, sizeof io.seed, 0) == sizeof io.seed);
@@ -189,9 +235,14 @@ static Err open_engine(Node *node, Error *error) {
         .keep_finished_ms = config->retention.finished_ms,
         .keep_dead_ms = config->retention.dead_ms,
         .max_open_bytes = OPEN_BYTES_MAX,
-        .node = str_from(node->host),
+        .node = str_from(node->identity.name),
+        .cluster = config->store.cluster,
+        .instance = str_from(node->identity.instance),
+        .version = str_from(takt_version),
+        .node_info = str_from(node->identity.info),
     };
     node->engine = engine_new(node->store, node->broker, &io, &options);
+    join(node);
     engine_start(node->engine);
     return OK;
 }
@@ -219,7 +270,11 @@ static Err open_http(Node *node, Error *error) {
         .token_ttl_ms = config->auth.token_ttl_ms,
         .version = takt_version,
         .base_path = config->http.base_path,
-        .node = str_from(node->host),
+        .node = str_from(node->identity.name),
+        .has_broker = config->store.cluster && config->broker.url.ptr &&
+                      !str_eq(config->broker.url, STR("none:")),
+        .refusal = membership_refusal,
+        .refusal_context = &node->membership,
     };
     node->api = api_new(&api);
     HttpServerOptions options = {
@@ -287,7 +342,9 @@ static Err node_open(Node *node, Error *error) {
     TRY(load_keys(node, error));
     TRY(watch_signals(node, error));
     TRY(open_engine(node, error));
-    TRY(admin_token_write(config->data.ptr, node->tokens, error));
+    if (token_keys_are_there(node->tokens)) {
+        TRY(admin_token_write(config->data.ptr, node->tokens, error));
+    }
     TRY(open_http(node, error));
     TRY(open_gateway(node, error));
     crash_point(PORTS_OPEN);
@@ -301,8 +358,7 @@ static Err node_open(Node *node, Error *error) {
     worker_child_start(&node->worker);
     loop_timer_after(&node->second, US_PER_S);
     metric_set(METRIC_BUILD_INFO, LABELS(str_from(takt_version)), 1);
-    metric_set(METRIC_STORE_UP, NULL, 1);
-    metric_set(METRIC_BROKER_UP, NULL, 1);
+    metric_set(METRIC_STORE_UP, NULL, engine_store_is_up(node->engine) ? 1 : 0);
     return OK;
 }
 
@@ -326,11 +382,13 @@ static void settle(Node *node) {
 static void node_close(Node *node) {
     loop_timer_cancel(&node->second);
     loop_timer_cancel(&node->drain);
+    membership_end(&node->membership);
     if (node->worker.loop) worker_child_stop(&node->worker);
     gateway_close(node->gateway);
     http_server_close(node->http);
     if (node->engine) {
         engine_drain(node->engine);
+        engine_leave(node->engine);
         settle(node);
         crash_point(STOP_SETTLED);
         loop_timer_cancel(&node->wake);
@@ -353,7 +411,7 @@ Err serve(const ServeOptions *options, Error *error) {
     loop_timer_init(&node.second, node.loop, on_second, &node);
     loop_timer_init(&node.drain, node.loop, on_drain_look, &node);
     loop_task_init(&node.flush, on_flush, &node);
-    if (gethostname(node.host, sizeof node.host - 1) != 0) node.host[0] = '\0';
+    node_identify(&node.identity, options->config);
     Err err = node_open(&node, error);
     if (err == OK) {
         log_info("node.started", kv_text("version", takt_version),
@@ -361,6 +419,10 @@ Err serve(const ServeOptions *options, Error *error) {
         loop_run(node.loop);
         crash_point(DRAIN_OVER);
         log_info("node.stopped");
+    }
+    if (err == OK && node.failure.err != OK) {
+        *error = node.failure;
+        err = node.failure.err;
     }
     node_close(&node);
     loop_free(node.loop);

@@ -4,3 +4,5 @@
 #include "store/store.h"
 
 extern const StoreKind store_kind_sqlite;
+extern const StoreKind store_kind_postgres;
+extern const StoreKind store_kind_postgresql; /* another name for the same */

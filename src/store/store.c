@@ -6,7 +6,8 @@
 
 #include "store/kinds.h"
 
-static const StoreKind *const KINDS[] = {&store_kind_sqlite};
+static const StoreKind *const KINDS[] = {&store_kind_sqlite, &store_kind_postgres,
+                                         &store_kind_postgresql};
 
 static const StoreKind *kind_of(Str scheme) {
     for (size_t i = 0; i < LENGTH(KINDS); i++) {
@@ -15,9 +16,9 @@ static const StoreKind *kind_of(Str scheme) {
     return NULL;
 }
 
-static Err invalid(Str url, Error *error) {
+static Err invalid(Error *error) {
     return error_code(error, ERR_INVALID, "invalid-store",
-                      "the store '" STR_FMT "' is not of the form sqlite:PATH", STR_ARG(url));
+                      "the store's URL is neither sqlite:PATH nor postgres://…");
 }
 
 Err store_open(Store **ret, Str url, const StoreIo *io, Error *error) {
@@ -25,7 +26,7 @@ Err store_open(Store **ret, Str url, const StoreIo *io, Error *error) {
     Str location = url;
     Str scheme = str_split(&location, ':');
     const StoreKind *kind = kind_of(scheme);
-    if (!kind || location.len == 0) return invalid(url, error);
+    if (!kind || location.len == 0) return invalid(error);
     return kind->open(ret, location, io, error);
 }
 
@@ -78,10 +79,24 @@ Err store_health(Store *store, Error *error) {
 Err store_migrate(Str url, bool check_only, Buf *report, Error *error) {
     Str location = url;
     const StoreKind *kind = kind_of(str_split(&location, ':'));
-    if (!kind || location.len == 0) return invalid(url, error);
+    if (!kind || location.len == 0) return invalid(error);
     if (kind->migrate) return kind->migrate(location, check_only, report, error);
     buf_format(report, "'" STR_FMT "' is brought up to date when a node opens it\n", STR_ARG(url));
     return OK;
+}
+
+Str store_secret(Store *store) {
+    return store->kind->secret ? store->kind->secret(store) : (Str){0};
+}
+
+Err store_read_secret(Str url, Buf *ret, Error *error) {
+    Str location = url;
+    const StoreKind *kind = kind_of(str_split(&location, ':'));
+    if (!kind || location.len == 0) return invalid(error);
+    if (kind->read_secret) return kind->read_secret(location, ret, error);
+    return error_set(error, ERR_INVALID,
+                     "a store of this kind keeps no signing key: it is in the "
+                     "data directory");
 }
 
 void store_close(Store *store) {

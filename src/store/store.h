@@ -112,6 +112,7 @@ struct Query {
     bool node_known;
     bool more;
     int64_t next_cursor; /* JOBS: 0 = the end */
+    int64_t store_us;    /* EVERY: what the store's own clock said; 0 = it has none */
     int64_t now_us;      /* the store's clock when the snapshot was taken */
     int64_t next_deadline_us, next_expiry_us, next_finished_us, next_dead_us;
     int64_t oldest_seen_us; /* of all sessions, the one heard longest ago */
@@ -151,6 +152,11 @@ typedef struct StoreKind {
      * for each step to `report`. ERR_CONFLICT: check_only and a step is due, or a schema that is not for
      * this program. NULL: open does it. */
     Err (*migrate)(Str location, bool check_only, Buf *report, Error *error);
+    /* A secret that all nodes of this store share, for signing keys; absent until the store is in touch.
+     * NULL: the store has none. */
+    Str (*secret)(Store *store);
+    /* The same without a node, blocking. NULL: it has none. */
+    Err (*read_secret)(Str location, Buf *ret, Error *error);
     /* Waits for what is under way; frees. */
     void (*close)(Store *store);
 } StoreKind;
@@ -173,6 +179,10 @@ void store_run(Store *store, Batch *batch, BatchDone done, void *context);
 void store_read(Store *store, Query *query);
 Err store_health(Store *store, Error *error) must_check;
 Err store_migrate(Str url, bool check_only, Buf *report, Error *error) must_check;
+/* Borrowed for as long as the store is open; absent: none, or not yet. */
+Str store_secret(Store *store);
+/* Blocking. ERR_INVALID where such a store has none. */
+Err store_read_secret(Str url, Buf *ret, Error *error) must_check;
 /* What is under way is finished, but answers that were posted and have not come yet must not come
  * any more: close it when nothing is awaited, or don't turn the loop again. Accepts NULL. */
 void store_close(Store *store);

@@ -26,6 +26,10 @@ static Store *open_simulated(void *context, const StoreIo *io, bool fresh) {
     SimulatedSuite *simulated = context;
     if (fresh) simulated_disk_free(simulated->disk);
     if (fresh) simulated->disk = simulated_disk_new();
+    for (unsigned i = 0; fresh && i < simulated->timeline; i++) {
+        simulated_replicate(simulated->disk);
+        simulated_fail_over(simulated->disk);
+    }
     simulated->io = io;
     simulated->crashed = false;
     simulated->store = simulated_open(simulated->disk, io, &(SimulatedIo){later, fault, simulated});
@@ -34,7 +38,10 @@ static Store *open_simulated(void *context, const StoreIo *io, bool fresh) {
 
 StoreSuite simulated_suite(SimulatedSuite *simulated) {
     *simulated = (SimulatedSuite){0};
-    return (StoreSuite){"store simulated", open_simulated, fail_next, simulated};
+    return (StoreSuite){.name = "store simulated",
+                        .open = open_simulated,
+                        .fail_next = fail_next,
+                        .context = simulated};
 }
 
 void simulated_suite_done(SimulatedSuite *simulated) {

@@ -8,7 +8,8 @@ typedef struct SimulatedSuite {
     SimulatedDisk *disk;
     Store *store;
     const StoreIo *io;
-    bool fail; /* the next commit */
+    unsigned timeline; /* of a fresh one: it has failed over so often */
+    bool fail;         /* the next commit */
     bool crashes;
     SimulatedPoint crash_at;
     bool crashed;

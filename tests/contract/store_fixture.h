@@ -14,6 +14,8 @@ typedef struct StoreSuite {
      * own. */
     void (*fail_next)(void *context);
     void *context;
+    int64_t fence_base; /* its fences are this and a count from 1 */
+    Loop *loop;         /* of an adapter with sockets: turned while an answer is awaited */
 } StoreSuite;
 
 typedef struct StoreTest {

@@ -51,7 +51,7 @@ static Store *open_sqlite(void *context, const StoreIo *io, bool fresh) {
     return store;
 }
 
-static const StoreSuite suite = {"store sqlite", open_sqlite, NULL, NULL};
+static const StoreSuite suite = {.name = "store sqlite", .open = open_sqlite};
 
 /* ---- against the simulated store ---- */
 
@@ -307,7 +307,7 @@ static void a_failed_sync_ends_the_process(void **state) {
     assert_true(told < 50);
     /* the restart finds every commit that was told; the one that failed may be there or not */
     StoreTest test;
-    store_test_open(&test, &(StoreSuite){"left behind", open_left_behind, NULL, NULL});
+    store_test_open(&test, &(StoreSuite){.name = "left behind", .open = open_left_behind});
     size_t found = stored(&test);
     assert_true(found == (size_t)told || found == (size_t)told + 1);
     store_test_close(&test);

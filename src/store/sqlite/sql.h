@@ -5,7 +5,7 @@
 #pragma once
 
 #include "base/buf.h"
-#include "core/job.h"
+#include "store/fields.h"
 
 typedef enum Sql {
     SQL_BEGIN_WRITE,
@@ -69,27 +69,6 @@ typedef enum Sql {
     SQL_STATUS_TOTALS,
     SQL_COUNT_
 } Sql;
-
-typedef enum FieldSet {
-    FIELDS_ALL,
-    FIELDS_CHANGING, /* what an update writes */
-    FIELDS_START,    /* what core's job_start changes */
-    FIELDS_SUCCEED,  /* what core's job_succeed changes */
-    FIELDS_LIGHT,    /* what a row HIT by a succeed holds (batch.h) */
-    FIELDS_LIST,     /* all but args and result */
-    FIELDS_RUNNING,  /* what QUERY_RUNNING tells */
-    FIELDS_COUNT
-} FieldSet;
-
-enum { FIELDS_MOST = 64 };
-
-typedef struct FieldList {
-    const JobField *at[FIELDS_MOST];
-    size_t count;
-} FieldList;
-
-/* Thread safe; valid for ever. */
-const FieldList *field_list(FieldSet set);
 
 /* Appends the statement's text. */
 void sql_write(Sql sql, Buf *buf);

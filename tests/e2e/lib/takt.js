@@ -1,4 +1,5 @@
 // A node of its own for a test: fresh data directory, free ports, its log, its API, its commands.
+const { execFileSync } = require("node:child_process");
 const crypto = require("node:crypto");
 const fs = require("node:fs");
 const net = require("node:net");
@@ -39,6 +40,21 @@ function cleanEnvironment(more = {}) {
 
 const nodes = new Set();
 
+/** A database of its own on the server that --cluster started, or null. */
+function newDatabase() {
+  const server = process.env.E2E_POSTGRES;
+  if (!server) return null;
+  const name = `e2e_${crypto.randomBytes(8).toString("hex")}`;
+  execFileSync("psql", [server, "-qX", "-c", `CREATE DATABASE ${name}`], { stdio: ["ignore", "ignore", "inherit"] });
+  return server.replace(/[^/]*$/, name);
+}
+
+/** A prefix of its own on the Redis that --cluster started, or null. */
+function newBroker() {
+  const server = process.env.E2E_REDIS;
+  return server ? `${server}?prefix=e2e-${crypto.randomBytes(6).toString("hex")}:` : null;
+}
+
 class Takt {
   /** For the end of a test file: all its nodes and workers are gone, those of failed tests too. */
   static async endAll() {
@@ -47,7 +63,7 @@ class Takt {
 
   /**
    * Starts a node and waits until it is ready. Options: `config` (YAML text), `env`, `flags`, `data` (a
-   * directory to use again), `binary`.
+   * directory to use again), `binary`; `store` and `broker` (URLs; of a cluster, and by default under --cluster).
    */
   static async start(options = {}) {
     const takt = await Takt.make(options);
@@ -61,6 +77,8 @@ class Takt {
     takt.workers = [];
     nodes.add(takt);
     takt.options = options;
+    takt.store = options.store === undefined ? newDatabase() : options.store;
+    takt.broker = options.broker === undefined ? takt.store && newBroker() : options.broker;
     takt.data = options.data || path.join(processes.temporaryDirectory(), "data");
     [takt.httpPort, takt.port] = await freePorts(2);
     takt.url = `http://127.0.0.1:${takt.httpPort}`;
@@ -82,6 +100,8 @@ class Takt {
   launch(env = {}) {
     const flags = ["serve", "--data", this.data, "--http", `127.0.0.1:${this.httpPort}`];
     flags.push("--worker", `127.0.0.1:${this.port}`, ...(this.options.flags || []));
+    if (this.store) flags.push("--store", this.store);
+    if (this.broker) flags.push("--broker", this.broker);
     if (this.configPath) flags.push("--config", this.configPath);
     const program = this.options.binary || binary;
     this.node = processes.start(program, flags, { env: cleanEnvironment({ ...this.options.env, ...env }) });
@@ -166,4 +186,4 @@ class Takt {
   }
 }
 
-module.exports = { Takt, binary, root, freePorts, cleanEnvironment };
+module.exports = { newDatabase, newBroker, Takt, binary, root, freePorts, cleanEnvironment };

@@ -270,13 +270,7 @@ static const struct {
      "takt: F:1:18: smtp.allow_to is not available yet in this version\n"},
     {"limits: {schedule_interval: 2s}\n",
      "takt: F:1:29: limits.schedule_interval is not available yet in this version\n"},
-    {"store: {url: 'postgres://u:hunter2@h/d'}\n",
-     "takt: F:1:14: store.url: PostgreSQL is not available yet in this version; use sqlite:PATH\n"},
-    {"broker: {url: 'redis://h'}\n",
-     "takt: F:1:15: broker.url: Redis is not available yet in this version; use memory:\n"},
     /* combinations */
-    {"store: {url: 'mysql://u:hunter2@h'}\n", "takt: F:1:14: store.url: expected sqlite:PATH\n"},
-    {"store: {url: 'sqlite:'}\n", "takt: F:1:14: store.url: expected sqlite:PATH\n"},
     {"protocol: {listen: '0.0.0.0:7419'}\n",
      "takt: F:1:20: protocol.listen: 0.0.0.0 can be reached from other machines, so "
      "protocol.password must be set\n"},
