@@ -433,6 +433,11 @@ static void write_add(SessionsWrite *write, Session *session) {
 }
 
 static void write_submit(SessionsWrite *write) {
+    if (write->engine->node_state == NODE_TAKEN) { /* the rows are another's by now */
+        arena_done(&write->arena);
+        free(write);
+        return;
+    }
     write->operation.kind = &write_kind;
     write->operation.done = write_done;
     write->operation.weight = write->count;
