@@ -89,21 +89,24 @@ static bool has_scheme(Str url, const char *const *schemes) {
 
 /* A URL's password must not get into a problem, so a problem shows no URL. */
 static void check_broker(ConfigLoad *load, bool cluster) {
-    static const char *const REDIS[] = {"redis://", "rediss://", NULL};
+    static const char *const LATER[] = {"redis://", "rediss://", NULL};
     Str url = load->config->broker.url;
     if (!url.ptr) return;
-    bool redis = has_scheme(url, REDIS), memory = str_eq(url, STR("memory:"));
-    if (!redis && !memory && !str_eq(url, STR("none:"))) {
+    bool memory = str_eq(url, STR("memory:")), none = str_eq(url, STR("none:"));
+    if (has_scheme(url, LATER)) {
         config_problem(load, origin_of(load, "broker.url"),
-                       "broker.url: expected memory:, none:, redis://HOST or rediss://HOST");
+                       "broker.url: Redis is not available yet in this version; with PostgreSQL "
+                       "leave it out: jobs are dispatched straight from the store");
+    } else if (!memory && !none) {
+        config_problem(load, origin_of(load, "broker.url"),
+                       "broker.url: expected memory: or none:");
     } else if (cluster && memory) {
         config_problem(load, origin_of(load, "broker.url"),
-                       "broker.url: memory: is for one node on an SQLite file; with PostgreSQL use "
-                       "redis://HOST, or nothing (dispatch straight from the store)");
-    } else if (!cluster && !memory) {
+                       "broker.url: memory: is for one node on an SQLite file; with PostgreSQL "
+                       "leave it out: jobs are dispatched straight from the store");
+    } else if (!cluster && none) {
         config_problem(load, origin_of(load, "broker.url"),
-                       "broker.url: an SQLite store is one node's own and uses memory:; redis:// "
-                       "goes with store.url postgres://HOST/DATABASE");
+                       "broker.url: an SQLite store is one node's own and uses memory:");
     }
 }
 
