@@ -53,6 +53,24 @@ test("a token of one node counts at the other, and not once it is revoked there"
   await until("the other node refuses it", async () => (await ask()).status === 401, SOON);
 });
 
+test("a token is made without a node, and the schema is checked", async () => {
+  const made = await one.cli(["token", "create", "--role", "viewer", "--store", store], { env: { TAKT_TOKEN: "" } });
+  assert.equal(made.code, 0, made.stderr);
+  const answer = await fetch(`${two.url}/v1/queues`, { headers: { authorization: `Bearer ${made.stdout.trim()}` } });
+  assert.equal(answer.status, 200);
+  const checked = await one.cli(["migrate", "--check", "--store", store]);
+  assert.deepEqual([checked.code, checked.stdout], [0, "the schema is at step 1, the newest\n"]);
+  const empty = newDatabase();
+  const due = await one.cli(["migrate", "--check", "--store", empty]);
+  assert.equal(due.code, 6);
+  assert.match(due.stderr, /run takt migrate/);
+  const applied = await one.cli(["migrate", "--store", empty]);
+  assert.deepEqual([applied.code, applied.stdout], [0, "step 1 of 1 applied\nthe schema is at step 1, the newest\n"]);
+  const nowhere = await one.cli(["migrate", "--store", "postgres://u:hunter2@127.0.0.1:1/d"]);
+  assert.equal(nowhere.code, 7);
+  assert.doesNotMatch(nowhere.stderr, /hunter2/);
+});
+
 test("a job submitted at one runs at the other", async () => {
   const queue = unique("across");
   const worker = await two.worker(unique("w"));
