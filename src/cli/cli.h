@@ -82,6 +82,7 @@ void cli_help(const char *noun, const CliCommand *command);
 /* ---- commands ---- */
 ExitCode command_serve(Cli *cli);
 ExitCode command_worker(Cli *cli);
+ExitCode command_migrate(Cli *cli);
 ExitCode command_version(Cli *cli);
 ExitCode command_config_check(Cli *cli);
 ExitCode command_config_show(Cli *cli);

@@ -67,7 +67,9 @@ static ExitCode read_wish(const Cli *cli, Wish *wish) {
 
 /* ---- offline ---- */
 
-static ExitCode create_offline(Cli *cli, const Wish *wish, const char *directory) {
+/* `store` (else `directory`): whose key signs. */
+static ExitCode create_offline(Cli *cli, const Wish *wish, const char *store,
+                               const char *directory) {
     TokenGrant grant = {
         .subject = str_from(wish->subject ? wish->subject : SUBJECT_DEFAULT),
         .roles = wish->role_numbers,
@@ -81,9 +83,11 @@ static ExitCode create_offline(Cli *cli, const Wish *wish, const char *directory
     Error error;
     int64_t now_us = clock_real_us();
     buf_init(&token, TOKEN_MAX_SIZE);
-    if (token_offline_mint(directory, &grant, now_us, &token, id, &error) != OK) {
-        cli_failed(&error);
-        return EXIT_CONFIG;
+    Err err = store ? token_offline_mint_for(str_from(store), &grant, now_us, &token, id, &error)
+                    : token_offline_mint(directory, &grant, now_us, &token, id, &error);
+    if (err != OK) {
+        ExitCode code = cli_failed(&error);
+        return store ? code : EXIT_CONFIG;
     }
     time_format((now_us / US_PER_S + grant.ttl_s) * US_PER_S, expires);
     if (!cli->json) {
@@ -154,8 +158,10 @@ ExitCode command_token_create(Cli *cli) {
     Wish wish = {0};
     ExitCode code = read_wish(cli, &wish);
     if (code != EXIT_DONE) return code;
+    const char *store = cli_flag(cli, "store");
+    if (store) return create_offline(cli, &wish, store, NULL);
     const char *directory = find_directory(cli);
-    return directory ? create_offline(cli, &wish, directory) : create_by_server(cli, &wish);
+    return directory ? create_offline(cli, &wish, NULL, directory) : create_by_server(cli, &wish);
 }
 
 ExitCode command_token_revoke(Cli *cli) {

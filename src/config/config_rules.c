@@ -89,11 +89,15 @@ static bool has_scheme(Str url, const char *const *schemes) {
 
 /* A URL's password must not get into a problem, so a problem shows no URL. */
 static void check_broker(ConfigLoad *load, bool cluster) {
-    static const char *const REDIS[] = {"redis://", NULL};
     Str url = load->config->broker.url;
     if (!url.ptr) return;
-    bool redis = has_scheme(url, REDIS), memory = str_eq(url, STR("memory:"));
-    if (!redis && !memory && !str_eq(url, STR("none:"))) {
+    bool memory = str_eq(url, STR("memory:")), none = str_eq(url, STR("none:"));
+    bool redis = str_starts_with(url, STR("redis://"));
+    if (str_starts_with(url, STR("rediss://"))) {
+        config_problem(load, origin_of(load, "broker.url"),
+                       "broker.url: TLS towards Redis is not available yet in this version; use "
+                       "redis://HOST on a network of your own");
+    } else if (!memory && !none && !redis) {
         config_problem(load, origin_of(load, "broker.url"),
                        "broker.url: expected memory:, none: or redis://HOST");
     } else if (cluster && memory) {
@@ -102,8 +106,7 @@ static void check_broker(ConfigLoad *load, bool cluster) {
                        "redis://HOST, or nothing (dispatch straight from the store)");
     } else if (!cluster && !memory) {
         config_problem(load, origin_of(load, "broker.url"),
-                       "broker.url: an SQLite store is one node's own and uses memory:; redis:// "
-                       "goes with store.url postgres://HOST/DATABASE");
+                       "broker.url: an SQLite store is one node's own and uses memory:");
     }
 }
 

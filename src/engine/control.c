@@ -129,7 +129,6 @@ static void apply(Engine *engine, const ControlRow *control) {
         tokens_load(engine, &token, 1);
         break;
     }
-    case CONTROL_QUEUE: break; /* the look itself has told */
     case CONTROL_SWEEP: {
         EngineQueue *queue = map_get(&engine->queues, control->subject);
         if (queue && !own) sweep(queue);

@@ -105,11 +105,12 @@ struct Engine {
     bool look_quick;  /* something runs, or somebody waits: look twice a second */
     int64_t look_sent_us;
     bool pruning, overdue, expiring, counting;
-    size_t reaping;     /* sessions of this node that are being reaped */
-    size_t taking_over; /* strangers' sessions being looked at */
-    int64_t ticked_us;  /* the last tick */
-    int64_t sent_us;    /* when the batch under way was given to the store */
-    uint64_t changes;   /* commits that changed jobs */
+    size_t reaping;       /* sessions of this node that are being reaped */
+    size_t taking_over;   /* strangers' sessions being looked at */
+    int64_t strangers_us; /* none of them is over before */
+    int64_t ticked_us;    /* the last tick */
+    int64_t sent_us;      /* when the batch under way was given to the store */
+    uint64_t changes;     /* commits that changed jobs */
     uint64_t counted_changes;
 
     EngineStats stats;
@@ -252,8 +253,9 @@ int64_t session_gone_at(const SessionRow *row, int64_t since_us, bool own);
 
 /* reap.c, expire.c, prune.c, count.c */
 void reap_session(Engine *engine, Session *session, bool forget);
-/* lost: all that it held. forget: its row is gone too. */
-void session_reaped(Engine *engine, Str worker, bool lost, bool forget);
+/* lost: all that it held. forget: its row is gone too. over_us: before then no other look is needed, since
+ * another node has heard it. */
+void session_reaped(Engine *engine, Str worker, bool lost, bool forget, int64_t over_us);
 /* The next page of a reaping, unless the worker was heard meanwhile. */
 void session_reap_on(Engine *engine, Str worker);
 int64_t look_duty(Engine *engine,

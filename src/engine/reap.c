@@ -26,6 +26,7 @@ typedef struct Reap {
     SessionRow own;
     bool forget_own;       /* nobody is connected: the row goes too, once nothing is left to lose */
     bool gone, forgot_own; /* what became of it */
+    int64_t over_us;       /* no sooner is every session of it over, as far as is known now */
     bool stranger;         /* it is another node's session that has brought this up */
     Ask *ask, *sessions;
     Ask **owners; /* per row of `ask`: the sessions of its worker */
@@ -57,12 +58,15 @@ static bool is_own(const Reap *reap, const SessionRow *row) {
     return reap->has_own && str_eq(row->node, reap->own.node) && row->seen_us <= reap->own.seen_us;
 }
 
-static bool is_over(const Reap *reap, const SessionRow *row, const Batch *batch) {
+static int64_t over_at(const Reap *reap, const SessionRow *row, const Batch *batch) {
     bool own = is_own(reap, row);
     /* one that never beat there has no lease that it could hold on to */
-    if (row->lease_ms == 0 && !own) return true;
-    int64_t gone_us = session_gone_at(own ? &reap->own : row, batch->connected_since_us, own);
-    return gone_us <= batch->now_us;
+    if (row->lease_ms == 0 && !own) return 0;
+    return session_gone_at(own ? &reap->own : row, batch->connected_since_us, own);
+}
+
+static bool is_over(const Reap *reap, const SessionRow *row, const Batch *batch) {
+    return over_at(reap, row, batch) <= batch->now_us;
 }
 
 /* A page of the worker's running jobs at a time; the row may have changed since it was asked for. */
@@ -87,19 +91,24 @@ static Step session_step(Operation *operation, Batch *batch) {
         return STEP_MORE;
     }
     const Ask *sessions = reap->sessions;
-    reap->gone = !reap->has_own || is_over(reap, &reap->own, batch);
+    reap->over_us = reap->has_own ? over_at(reap, &reap->own, batch) : 0;
     for (size_t i = 0; i < sessions->count; i++) {
-        reap->gone = reap->gone && is_over(reap, &sessions->sessions[i], batch);
+        int64_t over_us = over_at(reap, &sessions->sessions[i], batch);
+        if (over_us > reap->over_us) reap->over_us = over_us;
     }
+    reap->gone = reap->over_us <= batch->now_us;
     if (reap->gone) lose_page(reap, batch);
     /* while it has jobs to lose its sessions are needed, else only those that go on */
     if (reap->gone && reap->ask->count == REAP_PAGE) return STEP_LAST;
+    bool keeps = false;
     for (size_t i = 0; i < sessions->count; i++) {
         const SessionRow *row = &sessions->sessions[i];
         bool over = is_own(reap, row) ? reap->forget_own : is_over(reap, row, batch);
         if (over) batch_session(batch, row, /* forget= */ true);
+        bool namesake = reap->has_own && str_eq(row->node, reap->own.node);
+        if (namesake && !over) keeps = true;
     }
-    reap->forgot_own = reap->forget_own;
+    reap->forgot_own = reap->forget_own && !keeps;
     return STEP_LAST;
 }
 
@@ -122,7 +131,7 @@ static void session_done(Operation *operation) {
         session_reap_on(reap->engine, reap->worker);
     } else {
         session_reaped(reap->engine, reap->worker, committed && reap->gone,
-                       committed && reap->forgot_own);
+                       committed && reap->forgot_own, committed ? reap->over_us : 0);
     }
     reap_free(reap);
 }
@@ -161,21 +170,25 @@ static void reap_stranger(Engine *engine, Str worker) {
 /* The rows come sorted by worker. */
 static void on_sessions(Query *query) {
     Engine *engine = query->context;
+    int64_t next_us = query->now_us + LEASE_QUICK_MS * US_PER_MS;
     for (size_t i = 0; query->outcome == OK && i < query->count; i++) {
         const SessionRow *row = &query->sessions[i];
         bool own = str_eq(row->node, engine->options.node) &&
                    engine_session_find(engine, row->worker) != NULL;
-        bool over = session_gone_at(row, engine->connected_since_us, own) <= query->now_us;
+        if (own) continue;
+        int64_t gone_us = session_gone_at(row, engine->connected_since_us, /* own= */ false);
         bool same = i > 0 && str_eq(row->worker, query->sessions[i - 1].worker);
-        if (!own && over && !same) reap_stranger(engine, row->worker);
+        if (gone_us <= query->now_us && !same) reap_stranger(engine, row->worker);
+        if (gone_us < next_us) next_us = gone_us;
     }
+    if (query->outcome == OK) engine->strangers_us = next_us;
     engine->taking_over--;
     arena_done(&query->arena);
     free(query);
 }
 
 void reap_strangers(Engine *engine) {
-    if (engine->taking_over > 0) return;
+    if (engine->taking_over > 0 || engine->strangers_us > engine_now_us(engine)) return;
     engine->taking_over++;
     Query *query = alloc_zero(1, sizeof *query);
     query->kind = QUERY_SESSIONS;

@@ -433,6 +433,11 @@ static void write_add(SessionsWrite *write, Session *session) {
 }
 
 static void write_submit(SessionsWrite *write) {
+    if (write->engine->node_state == NODE_TAKEN) { /* the rows are another's by now */
+        arena_done(&write->arena);
+        free(write);
+        return;
+    }
     write->operation.kind = &write_kind;
     write->operation.done = write_done;
     write->operation.weight = write->count;
@@ -493,7 +498,7 @@ static int64_t gone_at(const Engine *engine, const Session *session) {
     return session_gone_at(&session->row, engine->connected_since_us, /* own= */ true);
 }
 
-void session_reaped(Engine *engine, Str worker, bool lost, bool forget) {
+void session_reaped(Engine *engine, Str worker, bool lost, bool forget, int64_t over_us) {
     engine->reaping--;
     duty_wake(engine, session_duty, engine_now_us(engine)); /* the next one may wait */
     Session *session = engine_session_find(engine, worker);
@@ -501,7 +506,7 @@ void session_reaped(Engine *engine, Str worker, bool lost, bool forget) {
     session->reaping = false;
     /* still silent with its connections open: not again before another lease has passed */
     if (lost) session->row.seen_us = engine_now_us(engine);
-    session->look_us = engine_now_us(engine) + LOOK_AGAIN_US;
+    session->look_us = later(engine_now_us(engine) + LOOK_AGAIN_US, over_us);
     if (forget && session->connections == 0) {
         map_remove(&engine->sessions, session->row.worker);
         session_free(session);
@@ -514,7 +519,7 @@ void session_reaped(Engine *engine, Str worker, bool lost, bool forget) {
 void session_reap_on(Engine *engine, Str worker) {
     Session *session = engine_session_find(engine, worker);
     if (!session || gone_at(engine, session) > engine_now_us(engine)) {
-        session_reaped(engine, worker, /* lost= */ false, /* forget= */ false);
+        session_reaped(engine, worker, /* lost= */ false, /* forget= */ false, /* over_us= */ 0);
     } else {
         reap_session(engine, session, session->connections == 0);
     }

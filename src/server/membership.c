@@ -6,6 +6,7 @@
 #include "telemetry/log.h"
 #include "telemetry/metric.h"
 #include <stdio.h>
+#include <string.h>
 
 #define LOOK_EVERY_US (US_PER_S / 20)
 #define SKEW_WARN_US US_PER_S
@@ -58,9 +59,12 @@ static void tell_store(Membership *membership) {
     Err health = store_health(membership->store, &error);
     bool up = health == OK;
     if (health == ERR_CONFLICT) membership->end(membership->context, &error);
-    if (membership->told_store && up == membership->store_was_up) return;
+    /* what it fails of now is not what it fell of */
+    bool same = up || strcmp(error.message, membership->told_why.message) == 0;
+    if (membership->told_store && up == membership->store_was_up && same) return;
     membership->told_store = true;
     membership->store_was_up = up;
+    membership->told_why = error;
     if (up) {
         log_info("store.up");
     } else {

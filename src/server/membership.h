@@ -25,6 +25,7 @@ typedef struct Membership {
 
     LoopTimer look; /* for the key */
     bool store_was_up, broker_was_up, told_store, told_broker;
+    Error told_why; /* the store was said to be down */
     int64_t told_skew_us;
     char refusal[160]; /* "" = it may schedule */
 } Membership;

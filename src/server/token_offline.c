@@ -1,6 +1,8 @@
 /* See the header. */
 #include "server/token_offline.h"
 
+#include "store/store.h"
+#include <openssl/crypto.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -26,5 +28,18 @@ Err token_offline_mint(const char *directory, const TokenGrant *grant, int64_t n
     Err err = token_keys_load(keys, path, error);
     if (err == OK) err = token_mint(keys, grant, now_us, token, ret_id, error);
     token_keys_free(keys);
+    return err;
+}
+
+Err token_offline_mint_for(Str store_url, const TokenGrant *grant, int64_t now_us, Buf *token,
+                           char ret_id[TOKEN_ID_SIZE], Error *error) {
+    cleanup(buf_done) Buf secret;
+    buf_init(&secret, TOKEN_MAX_SIZE);
+    TRY(store_read_secret(store_url, &secret, error));
+    TokenKeys *keys = token_keys_new();
+    Err err = token_keys_add(keys, buf_str(&secret), error);
+    if (err == OK) err = token_mint(keys, grant, now_us, token, ret_id, error);
+    token_keys_free(keys);
+    OPENSSL_cleanse(secret.data, secret.len);
     return err;
 }

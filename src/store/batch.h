@@ -104,11 +104,11 @@ typedef struct NodeWrite {
 } NodeWrite;
 
 /* What every node of a cluster is to hear of. Numbered in the order of the commits: a node that has read up
- * to a number has missed none below it. Kept for an hour. */
+ * to a number has missed none below it. Kept for an hour. Pauses are not among them: QUERY_EVERY
+ * tells which queues are paused. */
 typedef enum ControlKind {
     CONTROL_CANCEL, /* a running job was cancelled: subject = its worker, detail = its id */
     CONTROL_REVOKE, /* subject = id of the token; until_us */
-    CONTROL_QUEUE,  /* subject = a queue that was paused or resumed */
     CONTROL_SWEEP,  /* subject = a queue with waiting jobs of which the broker may not know */
     CONTROL_WIPE,   /* FLUSH */
     CONTROL_STATE,  /* subject = a worker, detail = "quiet" or "terminate": what it is to be told */

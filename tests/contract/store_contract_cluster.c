@@ -256,7 +256,7 @@ static const ControlRow CONTROLS[] = {
      .until_us = 5},
     {.kind = CONTROL_CANCEL, .node = {"n1", 2}, .subject = {"w1", 2}, .detail = {"job-2", 5}},
     {.kind = CONTROL_WIPE, .node = {"n1", 2}},
-    {.kind = CONTROL_QUEUE, .node = {"n2", 2}, .subject = {"q", 1}},
+    {.kind = CONTROL_STATE, .node = {"n2", 2}, .subject = {"q", 1}},
     {.kind = CONTROL_SWEEP, .node = {"n2", 2}, .subject = {"q", 1}},
 };
 

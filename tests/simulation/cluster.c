@@ -89,14 +89,23 @@ void cluster_wait(Cluster *cluster, Node *node) {
     engine_watch(node->engine, &waiting->watch);
 }
 
+void cluster_end_waits(Cluster *cluster) {
+    for (size_t i = 0; i < cluster->wait_count; i++) {
+        Waiting *waiting = cluster->waits[i];
+        bool there = waiting->node->engine && waiting->node->starts == waiting->start;
+        if (waiting->open && there) engine_watch_cancel(waiting->node->engine, &waiting->watch);
+        waiting->open = false;
+    }
+}
+
 static void check_waits(const Cluster *cluster) {
     Simulation *simulation = cluster->simulation;
     for (size_t i = 0; i < cluster->wait_count; i++) {
         const Waiting *waiting = cluster->waits[i];
         if (!waiting->open || waiting->node->starts != waiting->start) continue;
         const Entry *entry = state_newest(&simulation->disk->committed, &waiting->watch.key);
-        const ModelJob *job = model_find_key(simulation->model, &waiting->watch.key);
-        if (!entry || !job || !job_is_finished(&entry->job)) continue;
+        const ModelJob *job = entry ? model_find_slot(simulation->model, entry->slot) : NULL;
+        if (!job || !job_is_finished(&entry->job)) continue;
         int64_t at_us = job->changed_us > waiting->since_us ? job->changed_us : waiting->since_us;
         /* what was over before is seen by the first reading of who waits */
         if (!simulation->server && waiting->since_us >= job->changed_us) continue;

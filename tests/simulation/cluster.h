@@ -7,6 +7,8 @@
 Cluster *cluster_new(Simulation *simulation);
 /* Somebody waits at this node for the end of some job. */
 void cluster_wait(Cluster *cluster, Node *node);
+/* Nobody waits any more. */
+void cluster_end_waits(Cluster *cluster);
 /* Somebody revokes a token there. */
 void cluster_revoke(Cluster *cluster, const Node *node);
 /* It has had the time to hear of what happened at another node then, and nothing was in the way. */

@@ -109,6 +109,13 @@ void model_check_reaped(const Model *model) {
     }
 }
 
+bool model_runs(const Model *model) {
+    for (size_t i = 0; i < model->count; i++) {
+        if (model->jobs[i].exists && model->jobs[i].seen.state == JOB_RUNNING) return true;
+    }
+    return false;
+}
+
 bool model_is_finished(const Model *model) {
     for (size_t i = 0; i < model->count; i++) {
         if (model->jobs[i].exists && !job_is_over(&model->jobs[i].seen)) return false;

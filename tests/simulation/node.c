@@ -188,6 +188,7 @@ static void front_read(Store *store, Query *query) {
     query->context = late;
     bool window = query->kind == QUERY_READY || query->kind == QUERY_DELAYED;
     if (window && node->simulation->page > 0) query->limit = node->simulation->page;
+    if (!window || node->simulation->page == 0) node->asked++; /* small pages are many */
     if (query->kind == QUERY_EVERY && node->simulation->page > 0)
         query->limit = node->simulation->page;
     node->inner->kind->read(node->inner, query);
@@ -206,6 +207,7 @@ static void on_run(Batch *batch, void *context) {
 
 static void front_run(Store *store, Batch *batch, BatchDone done, void *context) {
     Node *node = node_of(store);
+    node->asked++;
     node->done = done;
     node->context = context;
     node->sent_us = node->simulation->now_us;

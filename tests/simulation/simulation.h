@@ -40,6 +40,9 @@ typedef struct Tally {
 struct Node {
     Simulation *simulation;
     unsigned number, starts;
+    uint64_t asked;      /* of the store, so far */
+    uint64_t asked_then; /* when the watch over idle nodes began */
+    unsigned start_then;
     char name[8];
     Store *inner; /* the simulated store */
     Store store;  /* in front of it: late answers of reads, small pages */
@@ -201,6 +204,7 @@ void model_watch(Model *model); /* now and then: nothing waits that could run */
 void model_check_reaped(const Model *model); /* no worker for minutes: nothing runs */
 void model_end(Model *model);                /* everything acknowledged came to its end */
 bool model_is_finished(const Model *model);
+bool model_runs(const Model *model);       /* something does */
 void model_save(Model *model);             /* what simulated_replicate() keeps */
 void model_roll_back(Model *model);        /* after simulated_fail_over() */
 void model_gone(Model *model, Str worker); /* it will not come back; its text must stay */

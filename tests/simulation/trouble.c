@@ -2,7 +2,7 @@
 #include "simulation/trouble.h"
 
 #include "base/time.h"
-#include "simulation/simulation.h"
+#include "simulation/cluster.h"
 
 static const char *const NAMES[TROUBLES] = {
     [TROUBLE_CRASH] = "crash",
@@ -30,6 +30,7 @@ static const char *const NAMES[TROUBLES] = {
     [TROUBLE_DARK] = "dark",
 };
 
+#define IDLE_US (50 * US_PER_S)  /* of it, at its end */
 #define DARK_US (200 * US_PER_S) /* longer than two leases, shorter than some timeouts */
 
 const char *trouble_name(Trouble kind) {
@@ -194,11 +195,38 @@ static void plan_broker_roll_back(void *argument) {
     if (simulation->faulty) again(simulation, 11 * US_PER_S, 60 * US_PER_S, plan_broker_roll_back);
 }
 
+/* Nobody has asked for anything for long, and nothing runs: a node looks once a second, and now and then after
+ * workers that have not hung up. */
+static void begin_idle(void *argument) {
+    Simulation *simulation = argument;
+    for (size_t i = 0; i < simulation->node_count; i++) {
+        Node *node = &simulation->nodes[i];
+        node->asked_then = node->asked;
+        node->start_then = node->starts;
+        if (model_runs(simulation->model)) node->start_then++; /* it looks twice as often */
+    }
+}
+
+static void check_idle(Simulation *simulation) {
+    bool calm = simulation->struck_us < simulation->now_us - IDLE_US - 10 * US_PER_S;
+    for (size_t i = 0; calm && !simulation->store_away && i < simulation->node_count; i++) {
+        const Node *node = &simulation->nodes[i];
+        if (!node_is_ready(node) || node->starts != node->start_then) continue;
+        uint64_t asked = node->asked - node->asked_then;
+        if (asked > IDLE_US / US_PER_S * 9 / 5) {
+            simulation_fail(simulation, "idle node %u asked the store %llu times in %lld s",
+                            node->number, (unsigned long long)asked,
+                            (long long)(IDLE_US / US_PER_S));
+        }
+    }
+}
+
 /* All workers vanish while the store is away, and nobody asks for anything: it is for the nodes alone to
  * find out that the store is back and that leases have run out. */
 static void end_dark(void *argument) {
     Simulation *simulation = argument;
     model_check_reaped(simulation->model);
+    check_idle(simulation);
     simulation->dark = false;
 }
 
@@ -206,8 +234,10 @@ static void begin_dark(void *argument) {
     Simulation *simulation = argument;
     if (!trouble(simulation, TROUBLE_DARK, 300)) return;
     simulation->dark = true;
+    cluster_end_waits(simulation->cluster);
     simulation->store_away = has_trouble(simulation, TROUBLE_STORE_AWAY);
     workers_vanish(simulation);
+    simulation_after(simulation, DARK_US - IDLE_US, begin_idle, simulation);
     simulation_after(simulation, DARK_US, end_dark, simulation);
 }
 

@@ -313,6 +313,9 @@ static void on_greeted(redisAsyncContext *context, void *answer, void *owner) {
         link->ticked_us = INT64_MAX;
         return;
     }
+    for (RedisScript script = 0; script < REDIS_SCRIPTS; script++) {
+        redisAsyncCommand(context, NULL, NULL, "SCRIPT LOAD %s", redis_script_text(script));
+    }
     link->connected = true;
     link->again_us = AGAIN_LEAST_US;
     link->ticked_us = loop_now_us(link->options.loop);

@@ -176,6 +176,7 @@ static void on_taken(void *context, const redisReply *reply) {
         take.count++;
     }
     if (take.failed) call->queue->ready = 0;
+    call->queue->taken += take.count;
     take.hints = hints;
     (call->done.take)(call->context, &take); /* not check.h's macro */
     free(hints);
@@ -198,6 +199,8 @@ static void redis_take(Broker *broker, Str queue, size_t n, int64_t now_us, Take
 
 static void redis_settle(Broker *broker, Str queue, const JobKey *keys, size_t count) {
     RedisBroker *redis = redis_of(broker);
+    RedisQueue *state = queue_of(redis, queue);
+    state->taken = state->taken > count ? state->taken - count : 0;
     for (size_t i = 0; i < count; i += PART) {
         RedisArguments arguments;
         begin(redis, &arguments, queue, redis->now_us);
@@ -322,6 +325,7 @@ static void redis_refill_end(Broker *broker, Str queue, WindowSet set, int64_t l
         arguments_add(&arguments, STR(""));
         arguments_add(&arguments, STR(""));
     }
+    arguments_add_int(&arguments, (int64_t)((count + PART - 1) / PART));
     redis_link_run(redis->link, SCRIPT_REFILL_END, KEYS, &arguments, on_ended, call);
 }
 

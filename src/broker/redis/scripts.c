@@ -75,7 +75,9 @@ static const char SHARED[] =
     "  local n = call('ZREMRANGEBYSCORE', h.key, '(' .. fmt(bound), '+inf')\n"
     "  if h.horizon > bound then n = n - 1; keep(h) end\n"
     "  return n\n"
-    "end\n"
+    "end\n";
+
+static const char WINDOW[] =
     "local function trim(h)\n"
     "  if call('ZCARD', h.key) - 1 <= most then return end\n"
     "  local at = most\n"
@@ -123,7 +125,9 @@ static const char SHARED[] =
     "  if covered > h.horizon then h.horizon = covered; keep(h) end\n"
     "  h.lock = nil\n"
     "  drop_above(h, h.horizon)\n"
-    "end\n"
+    "end\n";
+
+static const char TIME[] =
     "local function advance()\n"
     "  if not P then P = now; half.D.horizon = now; keep(half.D); keep(half.R) end\n"
     "  for _, h in pairs(half) do\n"
@@ -229,6 +233,7 @@ static const char *const OWN[REDIS_SCRIPTS] = {
                             "if h.lock or not is_low(h) then save(); return {0, '0', '0'} end\n"
                             "h.lock, h.till, h.ceiling = ARGV[4], tonumber(ARGV[5]), INF\n"
                             "save()\n"
+                            "call('HSET', M, 'n' .. ARGV[3], '0')\n"
                             "return {1, fmt(h.horizon), fmt(P)}\n",
     /* ARGV: now, most, 'R' or 'D', lock, hints: what is above the horizon waits there for its rise */
     [SCRIPT_REFILL_PART] = "if not P then return {0} end\n"
@@ -247,12 +252,15 @@ static const char *const OWN[REDIS_SCRIPTS] = {
                            "add(h, list)\n"
                            "trim_frontier()\n"
                            "save()\n"
+                           "call('HINCRBY', M, 'n' .. ARGV[3], 1)\n"
                            "return {1}\n",
-    /* ARGV: now, most, 'R' or 'D', lock, how far the page goes, channel, word ('' = none) */
+    /* ARGV: now, most, 'R' or 'D', lock, how far the page goes, channel, word ('' = none), its parts: where one
+     * is missing (it came late, since the scripts had been forgotten) the page tells nothing */
     [SCRIPT_REFILL_END] = "if not P then return {0, 0} end\n"
                           "local h = half[ARGV[3]]\n"
                           "if h.lock ~= ARGV[4] then return {0, sizes()} end\n"
-                          "end_read(h, num(ARGV[5]))\n"
+                          "local whole = call('HGET', M, 'n' .. ARGV[3]) == ARGV[8]\n"
+                          "end_read(h, whole and num(ARGV[5]) or -INF)\n"
                           "trim_frontier()\n"
                           "advance()\n"
                           "save()\n"
@@ -309,10 +317,11 @@ static void name_script(RedisScript script) {
 
 static void make(void) {
     for (RedisScript script = 0; script < REDIS_SCRIPTS; script++) {
-        const char *shared = script == SCRIPT_TICK ? "" : SHARED;
-        size_t size = strlen(shared) + strlen(OWN[script]) + 1;
+        bool windowed = script != SCRIPT_TICK;
+        size_t size = sizeof SHARED + sizeof WINDOW + sizeof TIME + strlen(OWN[script]);
         texts[script] = alloc(size);
-        snprintf(texts[script], size, "%s%s", shared, OWN[script]);
+        snprintf(texts[script], size, "%s%s%s%s", windowed ? SHARED : "", windowed ? WINDOW : "",
+                 windowed ? TIME : "", OWN[script]);
         name_script(script);
     }
 }

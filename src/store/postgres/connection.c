@@ -139,6 +139,10 @@ void pg_break(PgConnection *connection, const char *why) {
     lost(connection, "", why);
 }
 
+void pg_hurry(PgConnection *connection) {
+    if (connection->state == STATE_AWAY) loop_timer_after(&connection->timer, 0);
+}
+
 /* It is not what it should be, and waiting does not help. */
 static void refuse(PgConnection *connection, const Error *error) {
     drop(connection);

@@ -67,6 +67,9 @@ void pg_sync(PgConnection *connection, int64_t deadline_us, PgDone done, void *c
 /* Drops the connection, because of `why`; it is made again. What is under way is PG_LOST. */
 void pg_break(PgConnection *connection, const char *why);
 
+/* The server answers again, as another connection has seen: no pause before the next try. */
+void pg_hurry(PgConnection *connection);
+
 /* For answers that need none. */
 Err pg_ignore(void *context, const PGresult *result, Error *error);
 

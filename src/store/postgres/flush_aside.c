@@ -187,11 +187,11 @@ static int by_queue(const void *a, const void *b) {
 
 void pg_flush_count(PgWriter *writer) {
     Batch *batch = writer->batch;
-    CountDelta **deltas = arena_zero(&batch->arena, batch->counts.count + 1, sizeof *deltas);
+    CountDelta **deltas = arena_zero(&batch->arena, batch->counts.count + 1, sizeof(CountDelta *));
     size_t count = 0, at = 0;
     while ((deltas[count] = map_next(&batch->counts, &at)))
         count++;
-    if (count > 1) qsort(deltas, count, sizeof *deltas, by_queue);
+    if (count > 1) qsort(deltas, count, sizeof(CountDelta *), by_queue);
     cleanup(params_done) PgParams params;
     params_init(&params);
     params_add_int(&params, writer->shard);

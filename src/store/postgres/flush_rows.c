@@ -24,7 +24,7 @@ static int by_key(const void *a, const void *b) {
 }
 
 void pg_sort_rows(Row **rows, size_t count) {
-    if (count > 1) qsort(rows, count, sizeof *rows, by_key);
+    if (count > 1) qsort(rows, count, sizeof(Row *), by_key);
 }
 
 static void group_add(Batch *batch, Group *group, Row *row) {

@@ -26,7 +26,11 @@ static PostgresStore *self(Store *store) {
 
 static void on_turned(void *context) {
     PostgresStore *postgres = context;
-    if (postgres->reads || !pg_is_ready(postgres->writer.connection)) return;
+    if (!pg_is_ready(postgres->writer.connection)) return;
+    if (postgres->reads) {
+        pg_hurry(postgres->reader.connection);
+        return;
+    }
     postgres->reads = true;
     pg_reader_init(&postgres->reader, &postgres->io, postgres->url, &postgres->truth);
 }

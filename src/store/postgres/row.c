@@ -25,8 +25,8 @@ static const char *array_type(const JobField *field) {
 
 static void add_list(Buf *buf, FieldSet set, char form, Str argument) {
     const FieldList *list = field_list(set);
-    int64_t first = 0;
-    if (form == '$') check(str_to_int64(argument, &first));
+    int64_t number = 0; /* of the parameter */
+    if (form == '$') check(str_to_int64(argument, &number));
     for (size_t i = 0; i < list->count; i++) {
         const JobField *field = list->at[i];
         if (i > 0) buf_add(buf, STR(", "));
@@ -35,9 +35,7 @@ static void add_list(Buf *buf, FieldSet set, char form, Str argument) {
         case '=':
             buf_format(buf, "%s = " STR_FMT ".%s", field->name, STR_ARG(argument), field->name);
             break;
-        case '$':
-            buf_format(buf, "$%lld::%s", (long long)(first + (int64_t)i), array_type(field));
-            break;
+        case '$': buf_format(buf, "$%lld::%s", (long long)number++, array_type(field)); break;
         default: buf_format(buf, "%s", field->name);
         }
     }

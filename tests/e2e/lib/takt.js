@@ -174,11 +174,11 @@ class Takt {
     return processes.run(binary, args, { env: own, ...options });
   }
 
-  /** Starts `takt worker` for these types; ends with the node, or the test process. */
+  /** Starts `takt worker` for these types; ends with the node, or the test process. `url`: of one node, or several. */
   startWorker({ types, queues = ["default"], concurrency = 4, env, flags = [], url = this.wireUrl }) {
     const config = path.join(processes.temporaryDirectory(), "worker.yaml");
     fs.writeFileSync(config, `types: ${JSON.stringify(types)}\n`);
-    const args = ["worker", "--config", config, "--url", url, "--queues", queues.join(",")];
+    const args = ["worker", "--config", config, "--url", [url].flat().join(","), "--queues", queues.join(",")];
     args.push("--concurrency", String(concurrency), ...flags);
     const worker = processes.start(binary, args, { env: cleanEnvironment(env) });
     this.workers.push(worker);
