@@ -8,11 +8,12 @@
 #include "base/clock.h"
 #include "broker/memory.h"
 #include "broker/none.h"
+#include "broker/redis/redis.h"
 #include "core/limits.h"
 #include "telemetry/metric.h"
 #include <stdlib.h>
 
-static const BrokerKind *const kinds[] = {&broker_memory, &broker_none};
+static const BrokerKind *const kinds[] = {&broker_memory, &broker_none, &broker_redis};
 
 Err broker_open(Broker **ret, Str url, const BrokerIo *io, Error *error) {
     Str location = url;
@@ -26,7 +27,7 @@ Err broker_open(Broker **ret, Str url, const BrokerIo *io, Error *error) {
         return OK;
     }
     return error_set(error, ERR_INVALID,
-                     "this broker is not known: use memory:, none:, redis:// or rediss://");
+                     "this broker is not known: use memory:, none: or redis://HOST");
 }
 
 static void check_queue(Str queue) {

@@ -89,22 +89,22 @@ static bool has_scheme(Str url, const char *const *schemes) {
 
 /* A URL's password must not get into a problem, so a problem shows no URL. */
 static void check_broker(ConfigLoad *load, bool cluster) {
-    static const char *const LATER[] = {"redis://", "rediss://", NULL};
     Str url = load->config->broker.url;
     if (!url.ptr) return;
     bool memory = str_eq(url, STR("memory:")), none = str_eq(url, STR("none:"));
-    if (has_scheme(url, LATER)) {
+    bool redis = str_starts_with(url, STR("redis://"));
+    if (str_starts_with(url, STR("rediss://"))) {
         config_problem(load, origin_of(load, "broker.url"),
-                       "broker.url: Redis is not available yet in this version; with PostgreSQL "
-                       "leave it out: jobs are dispatched straight from the store");
-    } else if (!memory && !none) {
+                       "broker.url: TLS towards Redis is not available yet in this version; use "
+                       "redis://HOST on a network of your own");
+    } else if (!memory && !none && !redis) {
         config_problem(load, origin_of(load, "broker.url"),
-                       "broker.url: expected memory: or none:");
+                       "broker.url: expected memory:, none: or redis://HOST");
     } else if (cluster && memory) {
         config_problem(load, origin_of(load, "broker.url"),
-                       "broker.url: memory: is for one node on an SQLite file; with PostgreSQL "
-                       "leave it out: jobs are dispatched straight from the store");
-    } else if (!cluster && none) {
+                       "broker.url: memory: is for one node on an SQLite file; with PostgreSQL use "
+                       "redis://HOST, or nothing (dispatch straight from the store)");
+    } else if (!cluster && !memory) {
         config_problem(load, origin_of(load, "broker.url"),
                        "broker.url: an SQLite store is one node's own and uses memory:");
     }

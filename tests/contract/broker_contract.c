@@ -356,8 +356,11 @@ static void test_wipe_during_read(void **state) {
         assert_true(page.reading);
         add_jobs(model, &random, 50, model->now_us - 1000, 2000, /* tell= */ true);
         broker_wipe(model->broker);
-        assert_false(model_read(model, set).reading);
+        /* where another may begin, the first one's lock is void */
+        ModelPage another = model_read(model, set);
         model_read_end(model, set, &page);
+        model_check(model);
+        model_read_end(model, set, &another);
         model_check(model);
     }
     model_drain(model, 300);
@@ -542,7 +545,7 @@ static void test_walks(void **state) {
 
 static void test_overfull_walks(void **state) {
     (void)state;
-    for (uint64_t seed = 100; seed < 104; seed++) {
+    for (uint64_t seed = 100; seed < 104 && !suite->slow; seed++) {
         Model model;
         model_open(&model, suite);
         walk_run(&model, seed, 90, 4000, seed % 4 == 3);

@@ -12,6 +12,7 @@ typedef struct BrokerSuite {
     const char *name;
     Err (*open)(void *context, Broker **ret, Error *error); /* an empty broker */
     void (*wait)(void *context); /* runs the loop a little; NULL: answers come at once */
+    bool slow;                   /* too slow for the walks over full windows */
     void *context;
 } BrokerSuite;
 
